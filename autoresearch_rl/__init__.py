@@ -1,0 +1,1 @@
+"""autoresearch-rl: machine-learning research that runs itself."""

@@ -1,0 +1,113 @@
+"""The Rust core: resource pool, learning-curve forecasts, patches, sealing, launcher. The GIL is released around work."""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+@final
+class Grant:
+    """Resources granted to a request: amounts by name, and concrete device indices where the name has devices."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def amounts(self) -> dict[str, float]: ...
+    @property
+    def devices(self) -> dict[str, tuple[int, ...]]: ...
+
+@final
+class Pool:
+    """Named fractional resources as a deterministic, non-blocking state machine: FIFO with backfill that cannot delay the head.
+
+    `devices` names the resources that come as indexed devices, with their indices; a request for a fraction below 1 shares
+    one device, other requests for devices must be whole. Amounts are kept in integer millionths.
+    """
+
+    def __new__(cls, capacity: Mapping[str, float], devices: Mapping[str, Sequence[int]] = ...) -> Pool: ...
+    def submit(self, key: int, request: Mapping[str, float]) -> list[Grant]:
+        """Queues a request; returns what can be granted now. Raises PoolError if it can never be granted or the key is in use."""
+    def withdraw(self, key: int) -> list[Grant]:
+        """Takes back a waiting request; returns what can be granted now. Raises PoolError if the key does not wait."""
+    def release(self, key: int, names: Sequence[str] | None = None) -> list[Grant]:
+        """Gives back all that `key` holds, or only `names`; returns what can be granted now. Raises PoolError if it holds nothing of it."""
+    @property
+    def waiting(self) -> list[int]: ...
+    @property
+    def holding(self) -> list[int]: ...
+    @property
+    def free(self) -> dict[str, float]: ...
+
+@final
+class Forecast:
+    """Predictive distribution of a metric at `target_step`; `informative` is False where the curve says nothing yet."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def lo90(self) -> float: ...
+    @property
+    def hi90(self) -> float: ...
+    @property
+    def target_step(self) -> float: ...
+    @property
+    def points(self) -> int: ...
+    @property
+    def informative(self) -> bool: ...
+    def quantile(self, p: float) -> float:
+        """The value below which the metric ends with probability p, 0 < p < 1. Raises ForecastError otherwise."""
+    def beats(self, value: float) -> float:
+        """Probability that the metric ends better than `value`, in the direction given to `forecast`."""
+
+def forecast(
+    steps: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    target_step: float,
+    *,
+    reference_curves: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = ...,
+    direction: str = ...,
+) -> Forecast:
+    """Forecasts the value at `target_step` from reports so far.
+
+    `steps` and `values` have shape [n]; steps do not decrease; points that are not finite are left out.
+    `direction` is `minimize` or `maximize`. Raises ForecastError on unequal lengths, a target that is not finite or lies before the last step.
+    """
+
+def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
+    """Applies a patch to texts by path; returns the new texts of the files it changes. All hunks or none; PatchError says why not."""
+
+def diff(before: str, after: str, path: str = ...) -> str:
+    """Canonical unified diff with three lines of context; empty if the texts are equal."""
+
+@final
+class Sealed:
+    """A file that was copied and hashed in one pass: path relative to the destination, size, SHA-256 in hex."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+def seal_file(source: str, name: str, destination: str, format: str, max_bytes: int) -> Sealed:
+    """Copies the regular file `name` below folder `source` to `destination`, checking and hashing it in one pass.
+
+    No symlink is followed in any component below `source`; one hard link only; at most `max_bytes`. `format` is `npy`,
+    `npz` (no object arrays), `json`, `jsonl`, `safetensors`, `text` (UTF-8) or `binary`. Raises SealError.
+    """
+
+def seal_tree(source: str, destination: str, max_bytes: int, max_files: int) -> list[Sealed]:
+    """Copies all regular files below `source`, by the rules of `seal_file` with format `binary`; anything else is refused. Raises SealError."""
+
+def hash_file(path: str) -> str:
+    """SHA-256 of a regular file in hex. Raises SealError."""
+
+def hash_tree(path: str) -> str:
+    """SHA-256 over the sorted (path, SHA-256) pairs of the regular files below `path`. Raises SealError on anything else but folders."""
+
+def run_launcher(descriptor: int) -> None:
+    """Serves the launcher protocol on a connected socket until it closes, then kills all it started. For the helper process only."""

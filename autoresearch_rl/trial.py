@@ -1,0 +1,374 @@
+"""The values that pass between policies, controller, targets and telemetry. Frozen; change is `dataclasses.replace`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ParamValue = bool | int | float | str
+Params = Mapping[str, ParamValue]
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    OK = "ok"
+    FAILED = "failed"  # the trial's own fault
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"  # score unknown: censored
+    REJECTED = "rejected"  # patch, contract or smoke run
+    TAMPERED = "tampered"
+    LOST = "lost"  # controller, host or service died: says nothing about the proposal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a policy wants tried: parameters, code or both.
+
+    Attributes:
+        params: Complete assignment of the search space, defaults filled in.
+        patch: The patch as proposed, or empty.
+        parent: Number of the trial whose source the patch applies to; None only for the baseline.
+        repeat_of: Number of the trial that this one measures again under another seed.
+        rationale: Why, in the policy's words; shown to people.
+        source: Which policy or model made it.
+        memo: Small JSON object with what the policy cannot recompute from the rest.
+    """
+
+    params: Params
+    patch: str = ""
+    parent: int | None = None
+    repeat_of: int | None = None
+    rationale: str = ""
+    source: str = ""
+    memo: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A numbered proposal, as one attempt runs it.
+
+    Attributes:
+        number: From 0 (the baseline), in the order proposed.
+        attempt: From 1; above 1 only after an attempt was lost.
+        seed: `AR_SEED`, a function of (campaign seed, repeat index).
+        source_hash: SHA-256 of the mutable files before this trial's own patch; with it, of what is run.
+    """
+
+    number: int
+    attempt: int = 1
+    proposal: Proposal
+    seed: int
+    source_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One report of a running trial; never trusted as a score.
+
+    Attributes:
+        step: Steps done, in the trial's own unit.
+        step_target: The last step planned, None where the trial did not say.
+        metrics: Values by name; may hold NaN and infinities.
+        elapsed_s: Seconds since the stage started, by the trial's clock.
+    """
+
+    step: float
+    step_target: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The reports of one trial as columns, thinned to at most 1,000 points with the last one kept.
+
+    Attributes:
+        steps: Shape [n], not decreasing.
+        elapsed_s: Shape [n].
+        metrics: By name, each of shape [n]; NaN where a report left a metric out.
+        step_target: The last step planned, None where the trial did not say.
+    """
+
+    steps: tuple[float, ...] = ()
+    elapsed_s: tuple[float, ...] = ()
+    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    step_target: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the controller tells a running trial to do.
+
+    Attributes:
+        kind: `cancel` (censored), `pause` (write a checkpoint and exit with 43), or `stop` (interrupted: lost, run again on resume).
+        reason: A sentence shown to the user.
+    """
+
+    kind: Literal["cancel", "pause", "stop"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpan:
+    """When one stage of a trial ran: `begun_s` and `ended_s` are active monotonic seconds of the campaign."""
+
+    stage: str
+    begun_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How far a score can be believed.
+
+    Attributes:
+        kind: `trusted`, `untrusted` (an evaluator scored it, but labels or evaluator were within the trial's reach), `self_reported`.
+        tier: Isolation tier of the untrusted stages: 0 hygiene only, 1 Landlock, 2 namespaces.
+        reason: Why it is not trusted; empty if it is.
+    """
+
+    kind: Literal["trusted", "untrusted", "self_reported"]
+    tier: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trial ended and what it is worth.
+
+    Attributes:
+        status: See `Status`.
+        score: Value of the objective's metric, finite; None is unknown, never 0.
+        metrics: All metrics of the evaluator, finite.
+        reported: Last metrics that the trial itself reported; never trusted.
+        curve: Learning curve of the training stage.
+        elapsed_s: Wall seconds from the start of the first stage to the end of the last.
+        usage: Amounts by name with unit: `cpu_s`, `gpu_s`, `usd`, `peak_rss_bytes`, `output_bytes`.
+        message: One sentence on what happened, with the last lines of stderr where it failed; empty if ok.
+        artifacts: Paths relative to the attempt's folder, by name.
+        sealed: SHA-256 of each sealed file, by path relative to the attempt's folder.
+        spans: When each stage ran.
+        verdict: See `Verdict`; None where there is no score.
+    """
+
+    status: Status
+    score: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reported: Mapping[str, float] = field(default_factory=dict)
+    curve: Curve = field(default_factory=Curve)
+    elapsed_s: float = 0.0
+    usage: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[StageSpan, ...] = ()
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the keep rule says of a candidate; the latest one for a candidate holds.
+
+    Attributes:
+        candidate: Number of the candidate's first trial.
+        verdict: `keep` means confirmed.
+        reason: One sentence, used as log line, ledger field, MLflow tag and feedback to language models alike.
+        leads: Whether the candidate becomes the leader: default parent of patches and reference for cancelling.
+        evidence: Numbers behind the reason, by name.
+        repeats: Numbers of candidates that should be measured under one more seed each.
+    """
+
+    candidate: int
+    verdict: Literal["keep", "discard", "undecided"]
+    reason: str
+    leads: bool = False
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    repeats: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A trial with its outcome, as the history holds it."""
+
+    trial: Trial
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A trial with its repeats. `mean` and `sd` are of the scores known (None without any; `sd` needs two)."""
+
+    number: int
+    trials: tuple[Settled, ...]
+    n: int
+    mean: float | None
+    sd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds."""
+
+    trials: int | None = None
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmRequest:
+    """A request to a language model.
+
+    Attributes:
+        messages: (role, text) pairs.
+        n: Number of replies wanted.
+        temperature: None for the model's default.
+    """
+
+    messages: tuple[tuple[str, str], ...]
+    n: int = 1
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmReply:
+    """Texts of the replies, tokens in and out, and cost in USD (None if the price is unknown)."""
+
+    texts: tuple[str, ...]
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a policy is asked.
+
+    Attributes:
+        history: Everything settled and pending as of now.
+        count: How many proposals could start.
+        rng: Random stream derived from (campaign seed, ask number); the only source of randomness for a policy.
+        budget: What is left to spend.
+        complete: The only way to a language model; metered and recorded by the controller. Raises `PolicyError` where none is configured.
+    """
+
+    history: History
+    count: int
+    rng: np.random.Generator
+    budget: Budget
+    complete: Callable[[LlmRequest], LlmReply]
+
+
+class HistoryLog:
+    """Append-only record behind `History`; only the campaign's reducer and readers of journals extend it."""
+
+    def __init__(self, direction: Literal["minimize", "maximize"]) -> None:
+        self.direction: Literal["minimize", "maximize"] = direction
+        self.settled: list[Settled] = []
+        self.decisions: list[Decision] = []
+        self._index: dict[int, int] = {}
+        self._members: dict[int, list[int]] = {}
+        self._pending: dict[int, Trial] = {}
+        self._leader: int | None = None
+        self._confirmed: int | None = None
+
+    def submit(self, trial: Trial) -> None:
+        """Adds a trial that waits, runs, or runs again as its next attempt."""
+        self._pending[trial.number] = trial
+
+    def settle(self, trial: Trial, outcome: Outcome) -> None:
+        """Records a final outcome; each trial settles once."""
+        del self._pending[trial.number]
+        self._index[trial.number] = len(self.settled)
+        self.settled.append(Settled(trial=trial, outcome=outcome))
+        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        self._members.setdefault(root, []).append(trial.number)
+
+    def decide(self, decision: Decision) -> None:
+        """Records the keep rule's decision."""
+        self.decisions.append(decision)
+        if decision.leads:
+            self._leader = decision.candidate
+        if decision.verdict == "keep":
+            self._confirmed = decision.candidate
+
+    def view(self) -> History:
+        """Snapshot as of now, in time independent of the number of settled trials."""
+        return History(self, len(self.settled), len(self.decisions), tuple(self._pending.values()), self._leader, self._confirmed)
+
+    def position(self, number: int) -> int | None:
+        """Index of a settled trial in `settled`, None if it has not settled."""
+        return self._index.get(number)
+
+    def members(self, root: int) -> Sequence[int]:
+        """Numbers of the settled trials of a candidate, in the order settled."""
+        return self._members.get(root, ())
+
+
+class History:
+    """Read-only view of a campaign's trials as of one moment; later trials do not show in it.
+
+    Attributes:
+        direction: `minimize` or `maximize`.
+        pending: Trials that wait or run.
+        leader: Number of the leading candidate, None before the first score.
+        confirmed: Number of the last candidate proven better than the one confirmed before it.
+    """
+
+    __slots__ = ("_decided", "_length", "_log", "confirmed", "direction", "leader", "pending")
+
+    def __init__(
+        self, log: HistoryLog, length: int, decided: int, pending: tuple[Trial, ...], leader: int | None, confirmed: int | None
+    ) -> None:
+        self._log, self._length, self._decided = log, length, decided
+        self.direction = log.direction
+        self.pending, self.leader, self.confirmed = pending, leader, confirmed
+
+    def __len__(self) -> int:
+        """Number of settled trials."""
+        return self._length
+
+    @property
+    def settled(self) -> Sequence[Settled]:
+        """Settled trials in the order settled; a copy, O(n)."""
+        return self._log.settled[: self._length]
+
+    def last(self, count: int) -> Sequence[Settled]:
+        """The last `count` settled trials (fewer if there are fewer), O(count)."""
+        return self._log.settled[max(0, self._length - count) : self._length]
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """Decisions in the order made; a copy, O(n)."""
+        return self._log.decisions[: self._decided]
+
+    def find(self, number: int) -> Settled | None:
+        """The settled trial of that number, None if it has not settled in this view."""
+        position = self._log.position(number)
+        return self._log.settled[position] if position is not None and position < self._length else None
+
+    def candidate(self, number: int) -> Candidate | None:
+        """The candidate that began with trial `number`, None if none of its trials has settled in this view."""
+        found = (self.find(member) for member in self._log.members(number))
+        trials = tuple(settled for settled in found if settled is not None)
+        if not trials:
+            return None
+        scores = [settled.outcome.score for settled in trials if settled.outcome.score is not None]
+        n = len(scores)
+        mean = sum(scores) / n if n else None
+        sd = (sum((score - sum(scores) / n) ** 2 for score in scores) / (n - 1)) ** 0.5 if n > 1 else None
+        return Candidate(number=number, trials=trials, n=n, mean=mean, sd=sd)
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """All candidates with a settled trial, by number, O(n)."""
+        roots = {s.trial.number if s.trial.proposal.repeat_of is None else s.trial.proposal.repeat_of for s in self.settled}
+        return [candidate for root in sorted(roots) if (candidate := self.candidate(root)) is not None]
+
+    def better(self, left: float, right: float) -> bool:
+        """Whether score `left` beats score `right`."""
+        return left < right if self.direction == "minimize" else left > right
