@@ -150,11 +150,12 @@ class AskPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTrial:
-    """Run this attempt with these amounts and device indices."""
+    """Run this attempt with these amounts and device indices; `refusal` says why its patch cannot be applied, else empty."""
 
     trial: Trial
     resources: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

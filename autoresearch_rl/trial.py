@@ -57,7 +57,7 @@ class Trial:
         number: From 0 (the baseline), in the order proposed.
         attempt: From 1; above 1 only after an attempt was lost.
         seed: `AR_SEED`, a function of (campaign seed, repeat index).
-        source_hash: SHA-256 of the mutable files before this trial's own patch; with it, of what is run.
+        source_hash: SHA-256 over the mutable files as run, its own patch applied; the parent's where the patch is refused.
     """
 
     number: int
@@ -108,10 +108,12 @@ class Order:
     Attributes:
         kind: `cancel` (censored), `pause` (write a checkpoint and exit with 43), or `stop` (interrupted: lost, run again on resume).
         reason: A sentence shown to the user.
+        grace_s: Seconds that the trial has to obey before it is killed.
     """
 
     kind: Literal["cancel", "pause", "stop"]
     reason: str
+    grace_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

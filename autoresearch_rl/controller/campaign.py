@@ -1,0 +1,239 @@
+"""THE loop: a single-threaded reducer. Events say what happened, effects what to do next; state is a function of the events.
+
+It does no I/O but storing patched sources, reads no clock and knows no thread. Three drivers feed it: live threads
+(`live.py`), a virtual clock (`testing/simulation.py`), and the journal itself in replay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from autoresearch_rl._core import Grant, Pool
+from autoresearch_rl.controller.settings import Settings, trial_seed
+from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.stopping import stop_rules
+from autoresearch_rl.errors import PatchError
+from autoresearch_rl.events import (
+    AskPolicy,
+    Decide,
+    Effect,
+    Event,
+    Failed,
+    Interrupted,
+    Opened,
+    OrderTrial,
+    Proposed,
+    Released,
+    Requested,
+    SettledEvent,
+    StartTrial,
+    StopCampaign,
+)
+from autoresearch_rl.trial import HistoryLog, Order, Proposal, Status, Trial
+
+_POLICY_ERRORS_IN_A_ROW = 3
+
+
+@dataclass
+class _Ending:
+    """Why no more trials are started."""
+
+    reason: str
+    failed: bool = False
+    interrupted: bool = False
+    signal: int = 0
+
+
+class Campaign:
+    """The reducer. `advance` is its only way in.
+
+    Attributes:
+        log: What the history shows; readers take `log.view()`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sources,
+        *,
+        direction: Literal["minimize", "maximize"],
+        request: Mapping[str, float],
+        devices: Mapping[str, Sequence[int]],
+    ) -> None:
+        self.log = HistoryLog(direction)
+        self._settings, self._sources = settings, sources
+        self._request = {"trial": 1.0, **request}
+        self._pool = Pool(settings.capacity, devices)
+        self._stop_rules = stop_rules(settings)
+        self._source_of: dict[int, str] = {}
+        self._refusals: dict[int, str] = {}
+        self._waiting: dict[int, Trial] = {}
+        self._running: dict[int, Trial] = {}
+        self._ordered: set[int] = set()
+        self._numbers = self._asks = self._errors = 0
+        self._open_ask: int | None = None
+        self._exhausted = False
+        self._asked_s = self._ask_s = self._trial_s = 0.0
+        self._ending: _Ending | None = None
+        self._stopped = False
+
+    def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
+        """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
+        match event:
+            case Opened():
+                effects = self._open(event)
+            case Proposed():
+                effects = self._take(event, elapsed_s)
+            case SettledEvent():
+                effects = self._settle(event)
+            case Released():
+                effects = self._start(self._pool.release(event.number, list(event.resources)))
+            case Interrupted():
+                reason = "interrupted"
+                effects = self._end(_Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
+            case Requested(request="stop"):
+                effects = self._end(_Ending("stopped on request", interrupted=True), order=True)
+            case Failed():
+                effects = self._end(_Ending(event.message, failed=True), order=True, kill=True)
+            case _:
+                effects = []
+        return effects + self._fill(elapsed_s, seq + len(effects))
+
+    # ---------------------------------------------------------------- events
+    def _open(self, event: Opened) -> list[Effect]:
+        self._source_of[-1] = event.source_hash
+        return self._submit(Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults"))
+
+    def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
+        self._open_ask = None
+        self._ask_s = _smooth(self._ask_s, elapsed_s - self._asked_s)
+        if event.error:
+            self._errors += 1
+            if self._errors >= _POLICY_ERRORS_IN_A_ROW:
+                return self._end(_Ending(f"the policy failed {self._errors} times in a row: {event.error}", failed=True))
+            return []
+        self._errors = 0
+        self._exhausted = not event.proposals
+        effects: list[Effect] = []
+        for proposal in event.proposals:
+            parent = self.log.view().leader if proposal.parent is None else proposal.parent
+            effects += self._submit(replace(proposal, parent=0 if parent is None else parent))
+        return effects
+
+    def _settle(self, event: SettledEvent) -> list[Effect]:
+        trial, outcome = self._running.pop(event.number), event.outcome
+        self._ordered.discard(event.number)
+        effects = self._start(self._pool.release(event.number)) if event.number in self._pool.holding else []
+        if outcome.status is Status.LOST:
+            if event.interrupted or trial.attempt < self._settings.max_attempts:
+                return effects + self._again(replace(trial, attempt=trial.attempt + 1))
+            message = f"lost {trial.attempt} times, the last time: {outcome.message}"
+            outcome = replace(outcome, status=Status.FAILED, message=message)
+        self._exhausted = False
+        self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
+        self.log.settle(trial, outcome)
+        for decision in self._settings.keep(self.log.view()):
+            self.log.decide(decision)
+            effects.append(Decide(decision=decision))
+            for root in decision.repeats:
+                effects += self._repeat(root)
+        if trial.number == 0 and outcome.score is None and self._settings.require_baseline:
+            reason = f"the baseline (trial 0) has no score: {outcome.message or outcome.status}"
+            effects += self._end(_Ending(reason, failed=True))
+        return effects
+
+    # ---------------------------------------------------------------- what follows
+    def _submit(self, proposal: Proposal, repeat: int = 0) -> list[Effect]:
+        number, self._numbers = self._numbers, self._numbers + 1
+        parent = self._source_of[-1 if proposal.parent is None else proposal.parent]
+        try:
+            source = self._sources.derive(parent, proposal.patch)
+        except PatchError as error:
+            source, self._refusals[number] = parent, f"patch refused ({error.code}): {error}"
+        self._source_of[number] = source
+        trial = Trial(number=number, proposal=proposal, seed=trial_seed(self._settings.seed, repeat), source_hash=source)
+        return self._again(trial)
+
+    def _repeat(self, root: int) -> list[Effect]:
+        first = self.log.view().find(root)
+        if first is None or self._numbers >= (self._settings.max_trials or math.inf):
+            return []
+        repeat = 1 + sum(
+            1 for trial in (*(s.trial for s in self.log.settled), *self.log.view().pending) if trial.proposal.repeat_of == root
+        )
+        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}), repeat)
+
+    def _again(self, trial: Trial) -> list[Effect]:
+        self.log.submit(trial)
+        self._waiting[trial.number] = trial
+        return [] if self._ending else self._start(self._pool.submit(trial.number, self._request))
+
+    def _start(self, grants: Sequence[Grant]) -> list[Effect]:
+        effects: list[Effect] = []
+        for grant in grants:
+            trial = self._running[grant.key] = self._waiting.pop(grant.key)
+            refusal = self._refusals.get(trial.number, "")
+            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=grant.devices, refusal=refusal))
+        return effects
+
+    def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
+        """No trial starts from here on; the running ones may be told to stop."""
+        if self._stopped:
+            return []
+        if self._ending is None or ending.failed or (ending.interrupted and not self._ending.failed):
+            self._ending = ending
+        effects: list[Effect] = []
+        for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
+            self._pool.withdraw(number)
+        for number, trial in self._running.items():
+            if order and (kill or number not in self._ordered):
+                self._ordered.add(number)
+                told = Order(kind="stop", reason=ending.reason)
+                effects.append(OrderTrial(number=number, attempt=trial.attempt, order=told, kill=kill))
+        return effects
+
+    def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
+        """Asks for what will be needed, stops when nothing is left to do."""
+        history = self.log.view()
+        if self._ending is None and len(history):
+            reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
+            if reason is not None:
+                effects = self._end(_Ending(reason))
+                return effects + self._fill(elapsed_s, seq + len(effects))
+        wanted = self._wanted() if len(history) and not self._ending else 0
+        if wanted > 0 and self._open_ask is None and not self._exhausted:
+            self._asks += 1
+            self._open_ask, self._asked_s = self._asks, elapsed_s
+            return [AskPolicy(ask=self._asks, seen=seq, count=wanted)]
+        if self._running or self._stopped or (self._open_ask is not None and not self._ending):
+            return []
+        if self._ending is None and self._waiting:
+            return []
+        ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
+        self._stopped = True
+        return [
+            StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
+        ]
+
+    def _wanted(self) -> int:
+        """How many proposals to ask for: what could start now and the lookahead, less what waits."""
+        free = self._pool.free
+        startable = min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
+        left = math.inf if self._settings.max_trials is None else self._settings.max_trials - self._numbers
+        return int(min(startable + self._lookahead() - len(self._waiting), left))
+
+    def _lookahead(self) -> int:
+        if self._settings.lookahead != "auto":
+            return self._settings.lookahead
+        if self._ask_s <= 0 or self._trial_s <= 0:
+            return 0
+        # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
+        ended = self._settings.concurrency * self._ask_s / self._trial_s
+        return 0 if ended < 0.1 else min(math.ceil(ended), 4 * self._settings.concurrency)
+
+
+def _smooth(average: float, value: float) -> float:
+    return value if average == 0 else 0.7 * average + 0.3 * value

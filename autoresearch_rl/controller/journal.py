@@ -1,0 +1,263 @@
+"""The journal: the one source of truth of a campaign, append-only, one checksummed record a line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+
+from autoresearch_rl.errors import JournalError
+from autoresearch_rl.events import KINDS, Entry, Opened, Record
+from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
+
+FORMAT = 1
+_KIND_OF = {cls: kind for kind, cls in KINDS.items()}
+_IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
+_LOG = logging.getLogger(__name__)
+
+
+class Blobs:
+    """Texts by SHA-256 in a folder; never pruned."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._unsynced: list[Path] = []
+
+    def put(self, text: str) -> str:
+        """Stores a text, returns its SHA-256 in hex."""
+        content = text.encode("utf-8", "surrogatepass")
+        name = hashlib.sha256(content).hexdigest()
+        path = self._folder / name
+        if not path.exists():
+            self._folder.mkdir(exist_ok=True)
+            # The writer's thread is part of the name: two threads may store the same text at once.
+            scratch = path.with_suffix(f".{threading.get_ident()}.tmp")
+            scratch.write_bytes(content)
+            scratch.replace(path)
+            self._unsynced.append(path)
+        return name
+
+    def get(self, name: str) -> str:
+        """The text of that SHA-256. Raises JournalError where it is missing or not what its name says."""
+        try:
+            content = (self._folder / name).read_bytes()
+        except OSError as error:
+            raise JournalError(f"blob {name} cannot be read: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() != name:
+            raise JournalError(f"blob {name} in {self._folder} was changed: its content has another hash")
+        return content.decode("utf-8", "surrogatepass")
+
+    def sync(self) -> None:
+        """Forces what was stored since the last call to the disk."""
+        paths, self._unsynced = self._unsynced, []
+        for path in paths:
+            _sync_path(path)
+        if paths:
+            _sync_path(self._folder)
+
+
+class Journal:
+    """Writes a campaign's journal; one controller at a time, held by a file lock. A context manager.
+
+    Each line is in the kernel before `append` returns, so a killed process loses nothing; `fdatasync` follows in groups
+    within half a second in a thread of its own (`sync="each"`: before `append` returns).
+    """
+
+    def __init__(self, run_dir: Path, *, sync: Literal["group", "each"] = "group") -> None:
+        self.path = run_dir / "journal.jsonl"
+        self.blobs = Blobs(run_dir / "blobs")
+        self._sync_each = sync == "each"
+        self._lock = FileLock(run_dir / "controller.lock")
+        self._dirty, self._closing = threading.Event(), threading.Event()
+        self._failure: OSError | None = None
+        self._seq = self._size = 0
+
+    def __enter__(self) -> Self:
+        """Locks the run directory, cuts a torn last line. Raises JournalError if another controller has it."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise JournalError(
+                f"{self.path.parent} is in use by another controller; wait for it, or stop it with `arrl stop {self.path.parent}`"
+            ) from None
+        self._seq, self._size = _usable(self.path)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        os.ftruncate(self._descriptor, self._size)
+        self._syncer = threading.Thread(target=self._sync_groups, name="journal-sync", daemon=True)
+        self._syncer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._closing.set()
+        self._dirty.set()
+        self._syncer.join()
+        os.close(self._descriptor)
+        self._lock.release()
+
+    def append(self, record: Record, elapsed_s: float) -> Entry:
+        """Writes a record before it takes effect, returns it with its place and time.
+
+        Raises JournalError where the disk refuses it; the file then ends with the record before.
+        """
+        entry = Entry(seq=self._seq, at=datetime.now(UTC).isoformat(timespec="microseconds"), elapsed_s=elapsed_s, record=record)
+        try:
+            line = encode(entry, self.blobs)
+            written = os.write(self._descriptor, line)
+            if written < len(line):
+                raise OSError(28, "no space left on device")
+            if self._sync_each:
+                self.blobs.sync()
+                os.fdatasync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._size)
+            raise JournalError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        if self._failure is not None:
+            raise JournalError(f"{self.path} cannot be synced to disk: {self._failure.strerror}")
+        self._seq, self._size = self._seq + 1, self._size + len(line)
+        self._dirty.set()
+        return entry
+
+    def _sync_groups(self) -> None:
+        while not self._closing.is_set():
+            self._dirty.wait()
+            self._closing.wait(0.5)
+            self._dirty.clear()
+            try:
+                self.blobs.sync()
+                os.fdatasync(self._descriptor)
+            except OSError as error:
+                self._failure = error
+
+
+def encode(entry: Entry, blobs: Blobs) -> bytes:
+    """One journal line: strict JSON with the checksum of everything before it as the last field."""
+    assert not isinstance(entry.record, tuple)
+    kind = _KIND_OF[type(entry.record)]  # type: ignore[index]  # Reported never gets here
+    row = {"seq": entry.seq, "at": entry.at, "elapsed_s": round(entry.elapsed_s, 6), "kind": kind, **_plain(entry.record, blobs)}
+    body = json.dumps(row, separators=(",", ":"), allow_nan=False)[:-1]
+    return f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'.encode()
+
+
+def read(run_dir: Path) -> Iterator[Entry]:
+    """Entries of a run directory's journal in order, also while a controller writes it.
+
+    A torn last line is left out with a warning. Raises JournalError on a missing or broken journal, naming the line,
+    and on one of a newer format.
+    """
+    path, blobs = run_dir / "journal.jsonl", Blobs(run_dir / "blobs")
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}; is {run_dir} a run directory?") from error
+    with stream:
+        for number, line, _ in _lines(path, stream):
+            yield _decode(path, number, line, blobs)
+
+
+def _lines(path: Path, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """(line number, parsed row, offset of the line's end) of each whole line; checks order and checksums."""
+    end, bad = 0, ""
+    for number, line in enumerate(stream, start=1):
+        if bad:
+            raise JournalError(f"{path}: line {number - 1} is broken ({bad}); the journal cannot be trusted from there on")
+        row, bad = _parse(line, number - 1)
+        if not bad:
+            end += len(line)
+            yield number, row, end
+    if bad:
+        _LOG.warning("%s: the last line is torn (%s) and left out", path, bad)
+
+
+def _parse(line: bytes, seq: int) -> tuple[dict[str, Any], str]:
+    """The row, and what is wrong with the line (empty if nothing is)."""
+    body, mark, rest = line.rpartition(b',"crc":"')
+    if not line.endswith(b'"}\n') or not mark:
+        return {}, "cut off"
+    if rest[:-3] != f"{zlib.crc32(body):08x}".encode():
+        return {}, "wrong checksum"
+    row = json.loads(line)
+    if row["seq"] != seq:
+        return {}, f"sequence number {row['seq']} where {seq} should stand"
+    return row, ""
+
+
+def _usable(path: Path) -> tuple[int, int]:
+    """Number of whole lines and the bytes they take."""
+    if not path.exists():
+        return 0, 0
+    count = size = 0
+    with path.open("rb") as stream:
+        for count, _, size in _lines(path, stream):  # noqa: B007  # the last values count
+            pass
+    return count, size
+
+
+def _decode(path: Path, number: int, row: dict[str, Any], blobs: Blobs) -> Entry:
+    for extra in ("crc",):
+        row.pop(extra, None)
+    seq, at, elapsed_s, kind = row.pop("seq"), row.pop("at"), row.pop("elapsed_s"), row.pop("kind")
+    if kind == "opened" and row.get("format", 0) > FORMAT:
+        raise JournalError(f"{path} has format {row['format']}, this version reads up to {FORMAT}; upgrade autoresearch-rl")
+    if kind not in KINDS:
+        raise JournalError(f"{path}: line {number} has the unknown kind {kind!r}; upgrade autoresearch-rl")
+    try:
+        record = _adapter(kind).validate_python(_unblob(row, blobs))
+    except ValueError as error:
+        raise JournalError(f"{path}: line {number} is not a valid {kind!r} record: {error}") from error
+    if seq == 0 and not isinstance(record, Opened):
+        raise JournalError(f"{path}: line 1 is {kind!r}, not 'opened'")
+    return Entry(seq=seq, at=at, elapsed_s=elapsed_s, record=record)
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Record]:
+    return TypeAdapter(KINDS[kind])
+
+
+def _plain(value: Any, blobs: Blobs) -> Any:
+    """Plain JSON types: dataclasses as objects, numbers that JSON cannot write as strings, long fields as blobs."""
+    if is_dataclass(value) and not isinstance(value, type):
+        out = {}
+        for field in fields(value):
+            item = _plain(getattr(value, field.name), blobs)
+            if item and (type(value), field.name) in _IN_BLOBS:
+                item = {"$blob": blobs.put(json.dumps(item))}
+            out[field.name] = item
+        return out
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, blobs) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item, blobs) for item in value]
+    return value
+
+
+def _unblob(value: Any, blobs: Blobs) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"$blob"}:
+            return json.loads(blobs.get(value["$blob"]))
+        return {key: _unblob(item, blobs) for key, item in value.items()}
+    return [_unblob(item, blobs) for item in value] if isinstance(value, list) else value
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,46 @@
+"""Keep rules: what is kept and what is discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from autoresearch_rl.trial import Decision, History, Status
+
+
+class KeepRule(Protocol):
+    """Called by the loop's thread after each settled trial, which is the last of `history`; must be deterministic."""
+
+    def __call__(self, history: History) -> Sequence[Decision]:
+        """Returns decisions about candidates; the latest for a candidate holds."""
+        ...
+
+
+class StrictRule:
+    """What beats the leader is kept at once; one lucky seed is enough, so use it only where scores do not vary."""
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+
+    def __call__(self, history: History) -> Sequence[Decision]:
+        """Returns one decision, about the candidate of the trial that settled last."""
+        (last,) = history.last(1)
+        number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
+        candidate = history.candidate(number)
+        if candidate is None or candidate.mean is None or last.outcome.status is not Status.OK:
+            first = last.outcome.message.splitlines()[0] if last.outcome.message else "no score"
+            return [Decision(candidate=number, verdict="discard", reason=f"{last.outcome.status}: {first}")]
+        mine = f"{self._metric} {candidate.mean:.6g}"
+        evidence = {"mean": candidate.mean, "n": float(candidate.n)}
+        leader = history.candidate(history.leader) if history.leader is not None else None
+        if leader is None or leader.mean is None:
+            reason = f"{mine} is the baseline" if number == 0 else f"{mine} is the first score"
+            return [Decision(candidate=number, verdict="keep", reason=reason, leads=True, evidence=evidence)]
+        evidence["leader_mean"] = leader.mean
+        if number == leader.number:
+            return [Decision(candidate=number, verdict="keep", reason=f"{mine} leads", leads=True, evidence=evidence)]
+        if history.better(candidate.mean, leader.mean):
+            reason = f"{mine} beats {leader.mean:.6g} of trial {leader.number}"
+            return [Decision(candidate=number, verdict="keep", reason=reason, leads=True, evidence=evidence)]
+        reason = f"{mine} does not beat {leader.mean:.6g} of trial {leader.number}"
+        return [Decision(candidate=number, verdict="discard", reason=reason, evidence=evidence)]

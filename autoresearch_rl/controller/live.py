@@ -1,0 +1,216 @@
+"""The live driver: worker threads, a proposer thread, signals and request files post into one inbox, one thread empties it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from autoresearch_rl.controller.campaign import Campaign
+from autoresearch_rl.controller.journal import Journal
+from autoresearch_rl.controller.proposing import Proposer
+from autoresearch_rl.controller.stages import Control
+from autoresearch_rl.controller.workspace import drop_model, point_best
+from autoresearch_rl.errors import ArrlError, JournalError
+from autoresearch_rl.events import (
+    AskPolicy,
+    Decide,
+    Effect,
+    Entry,
+    Event,
+    Failed,
+    Interrupted,
+    OrderTrial,
+    Reported,
+    Requested,
+    SettledEvent,
+    StartTrial,
+    StopCampaign,
+)
+from autoresearch_rl.telemetry import Sink
+from autoresearch_rl.trial import Decision, History, Outcome, Status
+
+_LOG = logging.getLogger(__name__)
+_POLL_S = 0.5
+
+
+class RunTrial(Protocol):
+    """Runs one attempt in a worker thread."""
+
+    def run(self, start: StartTrial, control: Control) -> SettledEvent:
+        """Returns how it ended; raises ArrlError where the campaign cannot go on."""
+        ...
+
+
+class Clock:
+    """Active monotonic seconds of a campaign."""
+
+    def __init__(self) -> None:
+        self._begun_s = time.monotonic()
+
+    def __call__(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._begun_s
+
+
+@dataclass
+class Live:
+    """One campaign in real time. `run` is called once, from the main thread where signals are to be heard.
+
+    Attributes:
+        kill: Kills every child at once; called on a second Ctrl-C and on errors.
+    """
+
+    campaign: Campaign
+    journal: Journal
+    proposer: Proposer
+    trials: RunTrial
+    sink: Sink
+    run_dir: Path
+    clock: Clock
+    kill: Callable[[], None]
+    inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
+    _controls: dict[int, Control] = field(default_factory=dict)
+    _attempts: dict[int, int] = field(default_factory=dict)
+    _end: StopCampaign | None = None
+    _polled_s: float = 0.0
+
+    def run(self, opened: Event) -> tuple[StopCampaign, History]:
+        """Returns why it ended, and its history. Raises JournalError where the journal cannot be written; children are dead then."""
+        with ExitStack() as stack:
+            stack.enter_context(self._signals())
+            stack.callback(self.kill)
+            stack.enter_context(self.proposer.running(self.inbox.put))
+            self._post(opened)
+            while self._end is None:
+                self._post(self._next())
+        return self._end, self.campaign.log.view()
+
+    def _next(self) -> Event:
+        """The next event; reports are shown on the way, requests are looked for twice a second."""
+        while True:
+            if self.clock() - self._polled_s >= _POLL_S:
+                self._polled_s = self.clock()
+                request = self._request()
+                if request is not None:
+                    return request
+            try:
+                event = self.inbox.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if not isinstance(event, Reported):
+                return event
+            self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
+
+    def _post(self, event: Event) -> None:
+        """The only way in: the event is written, then each effect is written before any is carried out."""
+        elapsed_s = self.clock()
+        entries = [self.journal.append(event, elapsed_s)]
+        effects = self.campaign.advance(event, elapsed_s, entries[0].seq)
+        entries += [self.journal.append(effect, elapsed_s) for effect in effects]
+        for effect in effects:
+            self._carry_out(effect)
+        for entry in entries:
+            self.sink.record(entry)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case AskPolicy():
+                self.proposer.ask(effect, self.campaign.log.view(), self.clock())
+            case StartTrial():
+                number = effect.trial.number
+                control = self._controls[number] = Control()
+                self._attempts[number] = effect.trial.attempt
+                threading.Thread(target=self._work, args=(effect, control), name=f"trial-{number}", daemon=True).start()
+            case OrderTrial():
+                self._controls[effect.number].order = effect.order
+                if effect.kill:
+                    threading.Thread(target=self.kill, name="kill", daemon=True).start()
+            case Decide():
+                self._retain(effect.decision)
+            case StopCampaign():
+                self._end = effect
+
+    def _work(self, start: StartTrial, control: Control) -> None:
+        """A worker thread: whatever happens becomes an event, or the loop would wait for ever."""
+        try:
+            self.inbox.put(self.trials.run(start, control))
+        except ArrlError as error:
+            self._give_up(start, str(error), control)
+        except OSError as error:
+            self._give_up(start, f"trial {start.trial.number}: {error}", control)
+        except Exception as error:
+            _LOG.exception("trial %d: the controller failed", start.trial.number)
+            self._give_up(start, f"internal error in trial {start.trial.number}: {error!r}", control)
+
+    def _give_up(self, start: StartTrial, message: str, control: Control) -> None:
+        if control.order is None:
+            self.inbox.put(Failed(message=message))
+        outcome = Outcome(status=Status.LOST, message=message)
+        self.inbox.put(SettledEvent(number=start.trial.number, attempt=start.trial.attempt, outcome=outcome, interrupted=True))
+
+    def _retain(self, decision: Decision) -> None:
+        """Points `best` to what is kept, drops models of what is not."""
+        number = decision.candidate
+        try:
+            if decision.verdict == "keep":
+                point_best(self.run_dir, number, self._attempts[number])
+            elif decision.verdict == "discard" and number != 0:
+                drop_model(self.run_dir, number, self._attempts[number])
+        except OSError as error:
+            _LOG.warning("trial %d: %s", number, error)
+
+    def _request(self) -> Requested | None:
+        """The oldest request file of the run directory's inbox, which is deleted once it is read."""
+        folder = self.run_dir / "inbox"
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            try:
+                raw: Mapping[str, object] = json.loads(path.read_text())
+                path.unlink()
+                return Requested(request=str(raw["request"]), arguments=dict(raw))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
+                path.rename(path.with_suffix(".bad"))
+        return None
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM become events."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        count = 0
+
+        def heard(number: int, _: FrameType | None) -> None:
+            nonlocal count
+            count += 1
+            self.inbox.put(Interrupted(signal=number, again=count > 1))
+
+        before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
+def ask_stop(run_dir: Path) -> Path:
+    """Puts a stop request into a run directory's inbox, atomically; returns the file. Raises JournalError if it is no run directory."""
+    if not (run_dir / "journal.jsonl").is_file():
+        raise JournalError(f"{run_dir} is no run directory: it has no journal.jsonl")
+    folder = run_dir / "inbox"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{time.time_ns()}.json"
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps({"request": "stop"}))
+    scratch.replace(path)
+    return path

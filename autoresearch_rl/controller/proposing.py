@@ -1,0 +1,79 @@
+"""The proposer thread: asks the policy, checks what it says, turns whatever goes wrong into a value."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from autoresearch_rl.controller.settings import Settings, ask_seed
+from autoresearch_rl.errors import PolicyError
+from autoresearch_rl.events import AskPolicy, Proposed
+from autoresearch_rl.policy import Policy
+from autoresearch_rl.space import SearchSpace
+from autoresearch_rl.trial import Ask, Budget, History, LlmReply, LlmRequest, Proposal
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Proposer:
+    """Answers asks with a policy's proposals, one ask at a time, in a thread of its own while `running`."""
+
+    policy: Policy
+    space: SearchSpace
+    settings: Settings
+    _asks: queue.SimpleQueue[tuple[AskPolicy, History, float] | None] = field(default_factory=queue.SimpleQueue)
+
+    @contextmanager
+    def running(self, post: Callable[[Proposed], None]) -> Iterator[None]:
+        """Starts the thread, which posts one `Proposed` for each ask. It is not waited for: a policy may hang."""
+
+        def serve() -> None:
+            while (item := self._asks.get()) is not None:
+                post(self.answer(*item))
+
+        threading.Thread(target=serve, name="proposer", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._asks.put(None)
+
+    def ask(self, effect: AskPolicy, history: History, elapsed_s: float) -> None:
+        """Queues an ask."""
+        self._asks.put((effect, history, elapsed_s))
+
+    def answer(self, effect: AskPolicy, history: History, elapsed_s: float) -> Proposed:
+        """Asks the policy now. Never raises: an exception of the policy becomes `Proposed.error`."""
+        import numpy as np
+
+        rng = np.random.default_rng(ask_seed(self.settings.seed, effect.ask))
+        budget = self._budget(history, elapsed_s)
+        ask = Ask(history=history, count=effect.count, rng=rng, budget=budget, complete=_no_model)
+        try:
+            proposals = tuple(self.policy.propose(ask))
+            self._check(proposals, effect.count)
+        except Exception as error:  # foreign code: the one place where a policy's failure becomes a value
+            _LOG.warning("the policy failed on ask %d", effect.ask, exc_info=not isinstance(error, PolicyError))
+            return Proposed(ask=effect.ask, error=f"{type(error).__name__}: {error}")
+        return Proposed(ask=effect.ask, proposals=proposals)
+
+    def _budget(self, history: History, elapsed_s: float) -> Budget:
+        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
+        trials = None if limit is None else limit - len(history) - len(history.pending)
+        return Budget(trials=trials, wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s))
+
+    def _check(self, proposals: tuple[Proposal, ...], count: int) -> None:
+        if len(proposals) > count:
+            raise PolicyError(f"the policy made {len(proposals)} proposals where {count} were asked for")
+        for proposal in proposals:
+            wrong = self.space.check(proposal.params)
+            if wrong:
+                raise PolicyError(f"the policy proposed what is not in the search space: {wrong}")
+
+
+def _no_model(_: LlmRequest) -> LlmReply:
+    raise PolicyError("this policy needs a language model, and none is configured")

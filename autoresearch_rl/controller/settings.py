@@ -1,0 +1,104 @@
+"""How a campaign is run: limits, concurrency, safety. One value, made from the config group `controller`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from autoresearch_rl.controller.keeping import KeepRule
+from autoresearch_rl.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of the controller.
+
+    Attributes:
+        keep: Rule that decides what is kept.
+        seed: Campaign seed; every random stream derives from it.
+        concurrency: Trials at a time.
+        max_trials: Trials in all, baseline and repeats included; None for no limit.
+        max_wall_s: Active wall seconds after which no trial is started; None for no limit.
+        patience: Settled trials without a new leader after which the campaign ends; None for no limit.
+        max_failure_rate: Share of failed trials among the last `failure_window` above which the campaign ends.
+        failure_window: See `max_failure_rate`; nothing is judged before that many have settled.
+        require_baseline: Whether a baseline without a score ends the campaign.
+        max_attempts: How often a trial is started that is lost each time.
+        lookahead: Proposals kept ready beyond those that can start; `auto` from the times of asks and trials.
+        resources: What the machine has, by name (`gpu: 2`).
+        grace_s: Least time that a trial has to obey an order before it is killed.
+        min_free_disk_mb: A campaign does not start with less free in the run directory.
+        keep_workspaces: Whether workspaces of settled trials stay.
+        journal_sync: `group` (within half a second) or `each` (every record).
+    """
+
+    keep: KeepRule
+    seed: int = 0
+    concurrency: int = 1
+    max_trials: int | None = None
+    max_wall_s: float | None = None
+    patience: int | None = None
+    max_failure_rate: float = 0.9
+    failure_window: int = 10
+    require_baseline: bool = True
+    max_attempts: int = 3
+    lookahead: int | Literal["auto"] = "auto"
+    resources: Mapping[str, float] = field(default_factory=dict)
+    grace_s: float = 30.0
+    min_free_disk_mb: float = 500.0
+    keep_workspaces: bool = False
+    journal_sync: Literal["group", "each"] = "group"
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming each value that makes no sense."""
+        wrong = [
+            (name, rule)
+            for name, legal, rule in (
+                ("seed", isinstance(self.seed, int) and self.seed >= 0, "a whole number from 0"),
+                ("concurrency", isinstance(self.concurrency, int) and self.concurrency >= 1, "a whole number from 1"),
+                ("max_trials", self.max_trials is None or self.max_trials >= 1, "a whole number from 1, or null"),
+                ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
+                ("patience", self.patience is None or self.patience >= 1, "a whole number from 1, or null"),
+                ("max_failure_rate", 0 <= self.max_failure_rate <= 1, "between 0 and 1"),
+                ("failure_window", self.failure_window >= 1, "a whole number from 1"),
+                ("max_attempts", self.max_attempts >= 1, "a whole number from 1"),
+                ("lookahead", self.lookahead == "auto" or self._counts(self.lookahead), "`auto` or a whole number from 0"),
+                ("resources", all(amount >= 0 for amount in self.resources.values()), "amounts from 0 by name"),
+                ("resources", "trial" not in self.resources, "without `trial`, which is controller.concurrency"),
+                ("grace_s", self.grace_s >= 0, "seconds from 0"),
+                ("journal_sync", self.journal_sync in ("group", "each"), "`group` or `each`"),
+            )
+            if not legal
+        ]
+        if wrong:
+            raise ConfigError(
+                [
+                    Problem(
+                        code="controller-value",
+                        message=f"controller.{name} is {getattr(self, name)!r}.",
+                        remedy=f"It must be {rule}.",
+                    )
+                    for name, rule in wrong
+                ]
+            )
+
+    @staticmethod
+    def _counts(value: object) -> bool:
+        return isinstance(value, int) and value >= 0
+
+    @property
+    def capacity(self) -> dict[str, float]:
+        """Capacity of the pool: the machine's resources, and `trial`, the number of trials at a time."""
+        return {"trial": float(self.concurrency), **self.resources}
+
+
+def trial_seed(campaign_seed: int, repeat: int) -> int:
+    """`AR_SEED` of the `repeat`-th measurement (from 0) of every candidate: 31 bits, the same for all, so that they are paired."""
+    return int.from_bytes(hashlib.sha256(f"trial {campaign_seed} {repeat}".encode()).digest()[:4], "big") >> 1
+
+
+def ask_seed(campaign_seed: int, ask: int) -> tuple[int, int]:
+    """Seed sequence of the random stream of one ask."""
+    return campaign_seed, ask

@@ -1,0 +1,275 @@
+"""The stages of one attempt: train, seal, predict, seal, evaluate. Runs in a worker thread, ends in a value, never raises."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autoresearch_rl.controller.curve import CurveBuilder
+from autoresearch_rl.controller.environment import base_environment, expose, parameter_environment
+from autoresearch_rl.controller.prepare import Prepared
+from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge, verdict_of
+from autoresearch_rl.controller.workspace import Workspace
+from autoresearch_rl.errors import EvaluatorError, SealError
+from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
+from autoresearch_rl.task import Task
+from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, Trial
+
+_METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
+_LAST_BYTES = 1_000_000
+
+
+@dataclass
+class Control:
+    """What the loop's thread tells a worker. The worker only reads `order`; a single assignment needs no lock."""
+
+    order: Order | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """Runs attempts of one campaign.
+
+    Attributes:
+        target: Where the untrusted stages run.
+        local: This machine, where the evaluator runs.
+        clock: Active seconds of the campaign.
+        post: Puts an event into the loop's inbox.
+    """
+
+    task: Task
+    campaign: str
+    run_dir: Path
+    target: Target
+    local: Target
+    prepared: Prepared
+    sources: Sources
+    frozen: Mapping[str, bytes]
+    guard: Guard
+    grace_s: float
+    keep_workspaces: bool
+    clock: Callable[[], float]
+    post: Callable[[Reported | Released], None]
+
+    def run(self, start: StartTrial, control: Control) -> SettledEvent:
+        """Returns how the attempt ended. Raises EvaluatorError where the evaluator fails on the baseline too."""
+        trial, attempt = start.trial, None
+        if start.refusal:
+            outcome = Outcome(status=Status.REJECTED, message=start.refusal)
+            return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome)
+        begun_s = self.clock()
+        space = Workspace.create(self.run_dir, trial, self.sources.files(trial.source_hash), self.frozen)
+        key = f"{self.campaign}/{trial.number}/{trial.attempt}"
+        with self.target.open(key, start.resources, start.devices) as session:
+            attempt = _Attempt(self, start, space, control, session)
+            outcome = attempt.outcome()
+        order = control.order
+        interrupted = outcome.status is Status.LOST and order is not None and order.kind == "stop"
+        outcome = replace(outcome, elapsed_s=self.clock() - begun_s, artifacts=_artifacts(space), spans=tuple(attempt.spans))
+        space.finish(trial, outcome, keep=self.keep_workspaces)
+        return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome, interrupted=interrupted)
+
+
+@dataclass
+class _Attempt:
+    """One attempt on its way. Each step returns an outcome that ends it, or None to go on."""
+
+    stages: Stages
+    start: StartTrial
+    space: Workspace
+    control: Control
+    session: Session
+    curve: CurveBuilder = field(default_factory=CurveBuilder)
+    spans: list[StageSpan] = field(default_factory=list)
+    usage: dict[str, float] = field(default_factory=dict)
+    sealed: dict[str, str] = field(default_factory=dict)
+    tier: int = 0
+
+    def outcome(self) -> Outcome:
+        task = self.stages.task
+        end = self._untrusted("train") or self._seal_model() or (self._untrusted("predict") if task.predict_cmd else None)
+        end = end or self._seal_outputs()
+        if end is None:
+            if task.resources:
+                self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=tuple(task.resources)))
+            end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
+        return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+
+    @property
+    def _trial(self) -> Trial:
+        return self.start.trial
+
+    # ---------------------------------------------------------------- steps
+    def _untrusted(self, stage: str) -> Outcome | None:
+        guard, key = self.stages.guard, f"{self._trial.number}/{self._trial.attempt}"
+        guard.enter(key)
+        result = self._run(stage, self._job(stage))
+        changed = guard.leave(key)
+        self.tier = min(self.tier, result.tier) if self.tier else result.tier
+        if changed:
+            message = f"{stage}: frozen files or data were changed while it ran: {', '.join(changed[:3])}"
+            return Outcome(status=Status.TAMPERED, message=message)
+        return _failed(stage, result)
+
+    def _seal_model(self) -> Outcome | None:
+        try:
+            self.sealed |= self.space.seal_model(self.stages.task)
+        except SealError as error:
+            return Outcome(status=Status.FAILED, message=f"model refused ({error.code}): {error}")
+        return None
+
+    def _seal_outputs(self) -> Outcome | None:
+        try:
+            self.sealed |= self.space.seal_outputs(self.stages.task)
+        except SealError as error:
+            return Outcome(status=Status.FAILED, message=f"output refused ({error.code}): {error}")
+        return None
+
+    def _evaluate(self) -> Outcome:
+        stages, epoch = self.stages, self.stages.guard.verify()
+        result = self._score(self.space)
+        if stages.guard.verify() != epoch:
+            return Outcome(status=Status.LOST, message="frozen files were changed by another trial while this one was evaluated")
+        if result.lost:
+            return Outcome(status=Status.LOST, message=f"evaluate: {result.lost}")
+        if result.exit_code == BAD_OUTPUTS:
+            return Outcome(status=Status.FAILED, message=f"the evaluator refused the outputs\n{result.stderr_tail}".strip())
+        metrics = judge(result, stages.task)
+        if isinstance(metrics, str):
+            return self._evaluator_failed(metrics, result)
+        return self._scored(metrics)
+
+    def _evaluator_failed(self, message: str, result: JobResult) -> Outcome:
+        """Not the trial's fault unless the same evaluator still scores the baseline."""
+        baseline = self.stages.run_dir / "trials" / "0000" / "1"
+        if self._trial.number != 0 and (baseline / "outputs").is_dir():
+            again = self._score(Workspace(root=baseline, checkpoint=baseline.parent / "checkpoint"))
+            if not isinstance(judge(again, self.stages.task), str):
+                return Outcome(status=Status.FAILED, message=f"{message} on this trial's outputs\n{result.stderr_tail}".strip())
+        raise EvaluatorError(f"{message}, on the baseline too\n{result.stderr_tail or result.unstartable}".strip())
+
+    def _self_reported(self) -> Outcome:
+        metrics = _printed(self.space.root / "train.stdout.log")
+        if self.stages.task.objective.metric not in metrics:
+            name = self.stages.task.objective.metric
+            message = f"train printed no line `{name}=<finite number>`, and the task has no evaluator"
+            return Outcome(status=Status.FAILED, message=message)
+        return self._scored(metrics)
+
+    def _scored(self, metrics: Mapping[str, float]) -> Outcome:
+        task = self.stages.task
+        score = metrics[task.objective.metric]
+        return Outcome(status=Status.OK, score=score, metrics=metrics, verdict=verdict_of(task, self.tier))
+
+    # ---------------------------------------------------------------- jobs
+    def _run(self, stage: str, job: Job, session: Session | None = None) -> JobResult:
+        begun_s = self.stages.clock()
+        self.stages.post(Reported(number=self._trial.number, attempt=self._trial.attempt, stage=stage))
+        result = (session or self.session).run(job, self._report)
+        self.spans.append(StageSpan(stage=stage, begun_s=begun_s, ended_s=self.stages.clock()))
+        for name, amount in result.usage.items():
+            before = self.usage.get(name, 0.0)
+            self.usage[name] = max(before, amount) if name.startswith("peak_") else before + amount
+        if stage == "train":
+            gpus = sum(amount for name, amount in self.start.resources.items() if name == "gpu")
+            self.usage |= {"gpu_s": gpus * result.elapsed_s} if gpus else {}
+        return result
+
+    def _report(self, progress: Progress | None) -> Order | None:
+        if progress is not None and self.curve.add(progress, self.stages.clock()):
+            number, attempt = self._trial.number, self._trial.attempt
+            self.stages.post(Reported(number=number, attempt=attempt, stage="train", progress=progress))
+        order = self.control.order
+        if order is None:
+            return None
+        return replace(order, grace_s=max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0])))
+
+    def _job(self, stage: str) -> Job:
+        task, space, trial = self.stages.task, self.space, self._trial
+        writable = {"AR_OUTPUT_DIR": space.scratch_outputs}
+        prepared = self.stages.prepared
+        if stage == "train":
+            inputs = {"AR_DATA_DIR": Tree(path=prepared.data, sha256=prepared.hashes["data"])}
+            writable |= {"AR_MODEL_DIR": space.scratch_model, "AR_CHECKPOINT_DIR": space.checkpoint}
+        else:
+            inputs = {"AR_TEST_DIR": Tree(path=prepared.test, sha256=prepared.hashes["test"])}
+            inputs["AR_MODEL_DIR"] = Tree(path=space.model, sha256="")
+        own = {"AR_TRIAL": str(trial.number), "AR_SEED": str(trial.seed), "AR_RUN_DIR": str(space.root)}
+        if stage == "train":
+            own |= {"AR_PROGRESS_FILE": str(space.progress), "AR_CONTROL_FILE": str(space.control)}
+        folders = {name: tree.path for name, tree in inputs.items()} | writable
+        env = {**base_environment(task, space.home), **parameter_environment(trial.proposal.params), **own, **expose(folders)}
+        timeout_s: float = getattr(task.timeouts, f"{stage}_s")
+        return Job(
+            stage=stage,
+            argv=task.command(stage, trial.proposal.params),
+            env=env,
+            cwd=space.work,
+            inputs=inputs,
+            writable=writable,
+            logs=space.root,
+            progress=space.progress if stage == "train" else None,
+            control=space.control if stage == "train" else None,
+            limits=Limits(timeout_s=timeout_s, grace_s=self.stages.grace_s, log_bytes=task.log_bytes),
+        )
+
+    def _score(self, space: Workspace) -> JobResult:
+        """Runs the frozen evaluator on sealed outputs, in an empty folder, from pristine copies."""
+        task, prepared = self.stages.task, self.stages.prepared
+        folders = {"AR_OUTPUT_DIR": space.outputs, "AR_MODEL_DIR": space.model, "AR_PRIVATE_DIR": prepared.private}
+        cwd = self.space.root / "evaluate"
+        cwd.mkdir(exist_ok=True)
+        job = Job(
+            stage="evaluate",
+            argv=_isolated(task, self.stages.run_dir / "frozen"),
+            env={**base_environment(task, cwd), **expose(folders)},
+            cwd=cwd,
+            logs=self.space.root,
+            answer=True,
+            limits=Limits(timeout_s=task.timeouts.evaluate_s, log_bytes=task.log_bytes),
+        )
+        with self.stages.local.open(f"evaluate {self._trial.number}", {}, {}) as session:
+            return self._run("evaluate", job, session)
+
+
+def _isolated(task: Task, frozen: Path) -> tuple[str, ...]:
+    """The evaluator's command: frozen files by absolute path, `python` with -I so that no folder or variable shadows a module."""
+    argv = [str(frozen / part) if part in task.files.frozen else part for part in task.command("evaluate")]
+    return (argv[0], "-I", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
+
+
+def _failed(stage: str, result: JobResult) -> Outcome | None:
+    """The outcome of an untrusted stage that did not end well, None if it did."""
+    tail = f"\n{result.stderr_tail}".rstrip()
+    if result.lost:
+        return Outcome(status=Status.LOST, message=f"{stage}: {result.lost}")
+    if result.unstartable:
+        return Outcome(status=Status.FAILED, message=f"{stage} could not be started: {result.unstartable}")
+    if result.obeyed is not None and result.exit_code != 0:
+        status = {"cancel": Status.CANCELLED, "pause": Status.CANCELLED, "stop": Status.LOST}[result.obeyed.kind]
+        return Outcome(status=status, message=f"{stage}: {result.obeyed.reason}")
+    if result.timed_out:
+        return Outcome(status=Status.TIMEOUT, message=f"{stage} took longer than its timeout and was killed{tail}")
+    if result.exit_code != 0:
+        return Outcome(status=Status.FAILED, message=f"{stage} ended with {ended(result)}{tail}")
+    return None
+
+
+def _artifacts(space: Workspace) -> dict[str, str]:
+    names = ("patch.diff", *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")))
+    return {name: name for name in names if (space.root / name).is_file()} | ({"model": "model"} if space.model.is_dir() else {})
+
+
+def _printed(path: Path) -> dict[str, float]:
+    """Metrics printed as `name=value` or `name: value`, the last of a name wins; from the last megabyte of a log."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - _LAST_BYTES))
+        lines = stream.read().splitlines()
+    found = (match for line in lines if len(line) < 200 and (match := _METRIC.match(line)))
+    return {match[1].decode(): value for match in found if abs(value := float(match[2])) != float("inf")}

@@ -1,0 +1,68 @@
+"""Stop rules: when enough is enough. Reasons are sentences shown to the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from autoresearch_rl.controller.settings import Settings
+from autoresearch_rl.trial import History, Status
+
+_FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}
+
+
+class StopRule(Protocol):
+    """Called by the loop's thread after each event that may start a trial; must be deterministic."""
+
+    def __call__(self, history: History, elapsed_s: float) -> str | None:
+        """Returns why the campaign should end, None if it should go on."""
+        ...
+
+
+def max_trials(limit: int) -> StopRule:
+    """Ends after `limit` settled trials."""
+    return lambda history, _: f"all {limit} trials are done (controller.max_trials)" if len(history) >= limit else None
+
+
+def max_wall(limit_s: float) -> StopRule:
+    """Ends after `limit_s` active seconds; running trials end normally."""
+    return lambda _, elapsed_s: f"{limit_s:g} s are over (controller.max_wall_s)" if elapsed_s >= limit_s else None
+
+
+def no_improvement(patience: int) -> StopRule:
+    """Ends when the leader has not changed for `patience` settled trials."""
+
+    def judge(history: History, _: float) -> str | None:
+        if history.leader is None or len(history) <= patience:
+            return None
+        if any(settled.trial.number == history.leader for settled in history.last(patience)):
+            return None
+        return f"no improvement in the last {patience} trials (controller.patience)"
+
+    return judge
+
+
+def failure_rate(limit: float, window: int) -> StopRule:
+    """Ends when more than `limit` of the last `window` trials failed; cancelled and lost is not failure."""
+
+    def judge(history: History, _: float) -> str | None:
+        recent = history.last(window)
+        failed = [settled for settled in recent if settled.outcome.status in _FAILURES]
+        if len(recent) < window or len(failed) <= limit * window:
+            return None
+        last = failed[-1].outcome.message.splitlines()[0] if failed[-1].outcome.message else ""
+        return f"{len(failed)} of the last {window} trials failed (controller.max_failure_rate={limit:g}); the last one: {last}"
+
+    return judge
+
+
+def stop_rules(settings: Settings) -> Sequence[StopRule]:
+    """The rules that the settings switch on."""
+    rules = [failure_rate(settings.max_failure_rate, settings.failure_window)]
+    if settings.max_trials is not None:
+        rules.append(max_trials(settings.max_trials))
+    if settings.max_wall_s is not None:
+        rules.append(max_wall(settings.max_wall_s))
+    if settings.patience is not None:
+        rules.append(no_improvement(settings.patience))
+    return rules

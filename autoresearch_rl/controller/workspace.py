@@ -1,0 +1,125 @@
+"""Folders of one attempt, and what stays of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from autoresearch_rl._core import seal_file, seal_tree
+from autoresearch_rl.errors import SealError
+from autoresearch_rl.task import Task
+from autoresearch_rl.trial import Outcome, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """Paths of one attempt, `RUN_DIR/trials/NNNN/ATTEMPT/`.
+
+    Attributes:
+        root: The attempt's folder.
+        checkpoint: Shared by all attempts of the trial.
+    """
+
+    root: Path
+    checkpoint: Path
+
+    @classmethod
+    def create(cls, run_dir: Path, trial: Trial, files: Mapping[str, str], frozen: Mapping[str, bytes]) -> Workspace:
+        """Makes the folders and lays out the trial's own source with copies of the frozen files, for convenience only."""
+        home = run_dir / "trials" / f"{trial.number:04d}"
+        space = cls(root=home / str(trial.attempt), checkpoint=home / "checkpoint")
+        for folder in (space.work, space.home, space.scratch_model, space.scratch_outputs, space.checkpoint):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, content in {**frozen, **{name: text.encode() for name, text in files.items()}}.items():
+            path = space.work / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if trial.proposal.patch:
+            (space.root / "patch.diff").write_text(trial.proposal.patch)
+        return space
+
+    @property
+    def work(self) -> Path:
+        """Working directory of untrusted stages."""
+        return self.root / "workspace"
+
+    @property
+    def home(self) -> Path:
+        """HOME and TMPDIR of untrusted stages."""
+        return self.root / "scratch" / "home"
+
+    @property
+    def scratch_model(self) -> Path:
+        """Where training writes its model."""
+        return self.root / "scratch" / "model"
+
+    @property
+    def scratch_outputs(self) -> Path:
+        """Where an untrusted stage writes its outputs."""
+        return self.root / "scratch" / "outputs"
+
+    @property
+    def model(self) -> Path:
+        """The sealed model."""
+        return self.root / "model"
+
+    @property
+    def outputs(self) -> Path:
+        """The sealed outputs."""
+        return self.root / "outputs"
+
+    @property
+    def progress(self) -> Path:
+        """Reports of the training stage."""
+        return self.root / "progress.jsonl"
+
+    @property
+    def control(self) -> Path:
+        """The order that stands, if any."""
+        return self.root / "control.json"
+
+    def seal_model(self, task: Task) -> dict[str, str]:
+        """Seals the model folder; returns SHA-256 by path relative to the attempt. Raises SealError."""
+        self.model.mkdir(exist_ok=True)
+        sealed = seal_tree(str(self.scratch_model), str(self.model), task.model.max_bytes, task.model.max_files)
+        return {f"model/{item.name}": item.sha256 for item in sealed}
+
+    def seal_outputs(self, task: Task) -> dict[str, str]:
+        """Seals the declared outputs; returns SHA-256 by path relative to the attempt. Raises SealError."""
+        self.outputs.mkdir(exist_ok=True)
+        sealed = {}
+        for output in task.outputs:
+            try:
+                item = seal_file(str(self.scratch_outputs), output.name, str(self.outputs), output.format, output.max_bytes)
+            except SealError as error:
+                raise SealError(f"{error} (the stage writes outputs to $AR_OUTPUT_DIR)", error.code, error.name) from error
+            sealed[f"outputs/{item.name}"] = item.sha256
+        return sealed
+
+    def finish(self, trial: Trial, outcome: Outcome, *, keep: bool) -> None:
+        """Writes `outcome.json` and drops what the trial worked in, unless `keep`."""
+        row = {"trial": trial.number, "attempt": trial.attempt, "params": dict(trial.proposal.params), **asdict(outcome)}
+        row.pop("curve")
+        scratch = self.root / "outcome.json.tmp"
+        scratch.write_text(json.dumps(row, indent=1, default=str) + "\n")
+        scratch.replace(self.root / "outcome.json")
+        if not keep:
+            shutil.rmtree(self.work, ignore_errors=True)
+            shutil.rmtree(self.root / "scratch", ignore_errors=True)
+
+
+def drop_model(run_dir: Path, number: int, attempt: int) -> None:
+    """Drops the model of a discarded trial."""
+    shutil.rmtree(run_dir / "trials" / f"{number:04d}" / str(attempt) / "model", ignore_errors=True)
+
+
+def point_best(run_dir: Path, number: int, attempt: int) -> None:
+    """Points `RUN_DIR/best` to an attempt, atomically."""
+    scratch = run_dir / ".best"
+    scratch.unlink(missing_ok=True)
+    os.symlink(Path("trials") / f"{number:04d}" / str(attempt), scratch)
+    scratch.replace(run_dir / "best")
