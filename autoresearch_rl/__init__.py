@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from autoresearch_rl.controller.stopping import StopRule
     from autoresearch_rl.errors import (
         ArrlError,
-        BaselineError,
         CampaignError,
         ConfigError,
         EvaluatorError,
@@ -57,7 +56,6 @@ _HOMES = {
     "controller.stopping": ("StopRule",),
     "errors": (
         "ArrlError",
-        "BaselineError",
         "CampaignError",
         "ConfigError",
         "EvaluatorError",

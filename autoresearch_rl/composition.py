@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from autoresearch_rl.errors import ArrlError, ConfigError, Problem
+from autoresearch_rl.errors import CampaignError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
@@ -60,7 +60,7 @@ def run_campaigns(
 
 
 def run_composed(config: DictConfig) -> Finished:
-    """Runs the campaign of a composed configuration inside a Hydra job. Raises ArrlError, or Stopped when interrupted."""
+    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.run import run
 
@@ -73,14 +73,10 @@ def run_composed(config: DictConfig) -> Finished:
         finished = run(plan, run_dir, tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True))
     say_end(finished, ui="mlflow" in config.telemetry)
     if finished.stop.failed:
-        raise CampaignFailed(finished.stop.reason)
+        raise CampaignError(finished.stop.reason)
     if finished.stop.signal:
         raise Stopped(finished.exit_code)
     return finished
-
-
-class CampaignFailed(ArrlError):
-    """A campaign that ended itself with an error, which its summary has shown."""
 
 
 class logging_to:  # noqa: N801  # reads as a verb where it is used
@@ -112,7 +108,8 @@ class logging_to:  # noqa: N801  # reads as a verb where it is used
 def say_end(finished: Finished, *, ui: bool) -> None:
     """Prints why a campaign ended, its best result, where that lies, and what to do next."""
     history, run_dir = finished.history, shown(finished.run_dir)
-    print(f"\nEnded: {finished.stop.reason}.")
+    if not finished.stop.failed:
+        print(f"\nEnded: {finished.stop.reason}.")
     best = history.candidate(history.leader) if history.leader is not None else None
     if best is not None and best.mean is not None:
         trial = best.trials[0]
