@@ -79,7 +79,7 @@ def run_composed(config: DictConfig) -> Finished:
     return finished
 
 
-class logging_to:  # noqa: N801  # reads as a verb where it is used
+class logging_to:  # reads as a verb where it is used
     """Sends log records to a file for as long as the context lasts, warnings to stderr too."""
 
     def __init__(self, path: Path) -> None:
@@ -116,7 +116,9 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         baseline = history.candidate(0)
         against = f" (baseline {baseline.mean:.6g})" if baseline is not None and baseline.mean is not None and best.number else ""
         print(f"Best:  trial {best.number} with {best.mean:.6g}{against}")
-        print(f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}")
+        print(
+            f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}"
+        )
         verdict = trial.outcome.verdict
         if verdict is not None and verdict.reason:
             print(f"       verdict {verdict.kind}: {verdict.reason}")

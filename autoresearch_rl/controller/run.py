@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import platform
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def run(plan: Plan, run_dir: Path, *, tags: Mapping[str, str], announce: Callabl
         journal = stack.enter_context(Journal(run_dir, sync=settings.journal_sync))
         # Trusted stages get a launcher of their own, which no trial's process can reach through its parent.
         local = Command()
-        stack.callback(local.close)
-        stack.callback(plan.target.close)
+        kill = partial(_close, plan.target, local)
+        stack.callback(kill)
         clock = Clock()
         prepared = prepare(plan.task, local, cache_root(), announce=announce)
         opened_s = clock()
@@ -90,7 +91,7 @@ def run(plan: Plan, run_dir: Path, *, tags: Mapping[str, str], announce: Callabl
             sink=stack.enter_context(Fanout(plan.telemetry).open(run_dir)),
             run_dir=run_dir,
             clock=clock,
-            kill=lambda: (plan.target.close(), local.close()),
+            kill=kill,
             watched=settings.cancel is not None,
         )
         stages = Stages(
@@ -172,9 +173,12 @@ def _guard(
     return Guard(pristine, {prepared.data: rebuild, prepared.test: rebuild, prepared.private: rebuild})
 
 
-def _sha256(content: bytes) -> str:
-    import hashlib
+def _close(*targets: Target) -> None:
+    for target in targets:
+        target.close()
 
+
+def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
