@@ -29,7 +29,7 @@ class Static:
         """
         require_at_least(1, repeats, "policy.repeats")
         listed = isinstance(params, Sequence) and not isinstance(params, str)
-        given = (list(params) or [{}]) if listed else [params]
+        given: list[Any] = (list(params) or [{}]) if listed else [params]
         self._space, self._repeats = space, repeats
         self._wanted: dict[Hashable, Params] = {}
         problems = []
