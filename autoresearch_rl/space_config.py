@@ -132,7 +132,7 @@ class _Reader:
             case _:
                 fine = False
         if not fine:
-            self._add("choice-value", f" has the value {value!r}, which no parameter can have.", remedy)
+            self._add("choice-value", f" has the value {value!r:.60}, which no parameter can have.", remedy)
 
     # ---------------------------------------------------------------- ranges
     def _range(self, raw: Mapping[str, Any]) -> Parameter | None:
