@@ -24,7 +24,9 @@ class Pool:
     """Named fractional resources as a deterministic, non-blocking state machine: FIFO with backfill that cannot delay the head.
 
     `devices` names the resources that come as indexed devices, with their indices; a request for a fraction below 1 shares
-    one device, other requests for devices must be whole. Amounts are kept in integer millionths.
+    one device, other requests for devices must be whole. A name in both mappings must have the number of its devices as
+    capacity. Amounts are kept in integer millionths, at most 1e12; an amount of 0 is as good as none. Raises PoolError on
+    amounts that are negative, not finite or too large, and on a device listed twice.
     """
 
     def __new__(cls, capacity: Mapping[str, float], devices: Mapping[str, Sequence[int]] = ...) -> Pool: ...

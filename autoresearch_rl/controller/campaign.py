@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autoresearch_rl._core import Grant, Pool
+from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stopping import stop_rules
@@ -25,6 +26,7 @@ from autoresearch_rl.events import (
     Interrupted,
     Opened,
     OrderTrial,
+    Progressed,
     Proposed,
     Released,
     Requested,
@@ -32,7 +34,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import HistoryLog, Order, Proposal, Status, Trial
+from autoresearch_rl.trial import HistoryLog, Order, Outcome, Proposal, Status, Trial
 
 _POLICY_ERRORS_IN_A_ROW = 3
 
@@ -73,6 +75,8 @@ class Campaign:
         self._waiting: dict[int, Trial] = {}
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
+        self._curves: dict[int, CurveBuilder] = {}
+        self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
         self._open_ask: int | None = None
         self._exhausted = False
@@ -89,6 +93,8 @@ class Campaign:
                 effects = self._take(event, elapsed_s)
             case SettledEvent():
                 effects = self._settle(event)
+            case Progressed():
+                effects = self._judge(event, elapsed_s)
             case Released():
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
@@ -104,7 +110,7 @@ class Campaign:
 
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
-        self._source_of[-1] = event.source_hash
+        self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
         return self._submit(Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults"))
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
@@ -123,9 +129,24 @@ class Campaign:
             effects += self._submit(replace(proposal, parent=0 if parent is None else parent))
         return effects
 
+    def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
+        trial, rule = self._running.get(event.number), self._settings.cancel
+        if rule is None or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
+            return []
+        curve = self._curves.setdefault(event.number, CurveBuilder())
+        curve.add(event.progress, elapsed_s)
+        if event.number == 0 or self._ending:
+            return []  # everything is measured against the baseline, and what ends the campaign has ordered already
+        order = rule.judge(curve.build(), self._progress_metric, self.log.view())
+        if order is None:
+            return []
+        self._ordered.add(event.number)
+        return [OrderTrial(number=event.number, attempt=event.attempt, order=order)]
+
     def _settle(self, event: SettledEvent) -> list[Effect]:
         trial, outcome = self._running.pop(event.number), event.outcome
         self._ordered.discard(event.number)
+        self._curves.pop(event.number, None)
         effects = self._start(self._pool.release(event.number)) if event.number in self._pool.holding else []
         if outcome.status is Status.LOST:
             if event.interrupted or trial.attempt < self._settings.max_attempts:
@@ -140,10 +161,21 @@ class Campaign:
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
-        if trial.number == 0 and outcome.score is None and self._settings.require_baseline:
-            reason = f"the baseline (trial 0) has no score: {outcome.message or outcome.status}"
+        if trial.number == 0 and (reason := self._unfit(outcome)):
             effects += self._end(_Ending(reason, failed=True))
         return effects
+
+    def _unfit(self, baseline: Outcome) -> str:
+        """Why a campaign cannot go on from this baseline, empty if it can."""
+        if baseline.score is None:
+            said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
+            return said if self._settings.require_baseline else ""
+        if self._settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
+            return (
+                f"the baseline (trial 0) reported no {self._progress_metric!r}, which controller.cancel needs; "
+                "call emit_progress in training, or set controller/cancel=off"
+            )
+        return ""
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal, repeat: int = 0) -> list[Effect]:

@@ -7,7 +7,7 @@ mod pool;
 mod seal;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyMapping, PyTuple};
 
 /// The exception `autoresearch_rl.errors.NAME(*arguments)`.
 fn error<'py, A>(py: Python<'py>, name: &str, arguments: A) -> PyErr
@@ -22,6 +22,15 @@ where
         Ok(exception) => PyErr::from_value(exception),
         Err(failure) => failure,
     }
+}
+
+/// The items of any mapping, in its order.
+fn pairs<V>(mapping: &Bound<'_, PyAny>) -> PyResult<Vec<(String, V)>>
+where
+    V: for<'a, 'py> FromPyObject<'a, 'py>,
+{
+    let items = mapping.cast::<PyMapping>()?.items()?;
+    items.iter().map(|item| item.extract()).collect()
 }
 
 #[pymodule]
