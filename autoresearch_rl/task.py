@@ -8,16 +8,23 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.space import SearchSpace
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-FileName = Annotated[str, Field(pattern=r"^(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9_.][A-Za-z0-9_./ -]*$")]
+def _inside(name: str) -> str:
+    """A relative path that stays inside its folder."""
+    if any(part in (".", "..") for part in PurePosixPath(name).parts) or PurePosixPath(name).as_posix() != name:
+        raise ValueError("must be a plain relative path inside the folder")
+    return name
+
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]*$"), AfterValidator(_inside)]
 Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
