@@ -62,6 +62,7 @@ def run_campaigns(
 def run_composed(config: DictConfig) -> Finished:
     """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
     from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.prepare import cache_root
     from autoresearch_rl.controller.run import run
 
     hydra = HydraConfig.get()
@@ -70,7 +71,9 @@ def run_composed(config: DictConfig) -> Finished:
     use_plugins(config)
     plan = assemble(config)
     with logging_to(run_dir / "arrl.log"):
-        finished = run(plan, run_dir, tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True))
+        finished = run(
+            plan, run_dir, cache_dir=cache_root(), tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True)
+        )
     say_end(finished, ui="mlflow" in config.telemetry)
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)

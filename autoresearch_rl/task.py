@@ -17,6 +17,8 @@ from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.space import SearchSpace
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
 def _inside(name: str) -> str:
     """A relative path that stays inside its folder."""
     if any(part in (".", "..") for part in PurePosixPath(name).parts) or PurePosixPath(name).as_posix() != name:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,9 @@ from autoresearch_rl.events import Decide, Entry, Failed, Interrupted, Opened, P
 from autoresearch_rl.trial import Curve, Decision, Outcome, Proposal, Status, Trial, Verdict
 
 OPENED = Opened(campaign="C", task="t", metric="loss", direction="minimize", progress_metric="loss", config="a: 1\n", seed=3)
-PROPOSAL = Proposal(params={"lr": 0.1, "n": 3, "flag": True, "name": "ä\t\n"}, patch="--- a\n+++ b\n", parent=0, memo={"cma": [1.5]})
+PROPOSAL = Proposal(
+    params={"lr": 0.1, "n": 3, "flag": True, "name": "ä\t\n"}, patch="--- a\n+++ b\n", parent=0, memo={"cma": [1.5]}
+)
 OUTCOME = Outcome(
     status=Status.OK,
     score=0.25,
@@ -150,14 +151,14 @@ def test_a_blob_that_is_missing_or_changed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_second_controller_is_refused(tmp_path: Path) -> None:
-    with Journal(tmp_path), pytest.raises(JournalError, match="in use by another controller.*arrl stop"), Journal(tmp_path):
+    with Journal(tmp_path), pytest.raises(JournalError, match=r"in use by another controller.*arrl stop"), Journal(tmp_path):
         pass
     with Journal(tmp_path):
         pass  # released
 
 
 def test_no_journal(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="is .* a run directory"):
+    with pytest.raises(JournalError, match=r"is .* a run directory"):
         list(read(tmp_path))
 
 
@@ -207,11 +208,15 @@ with Journal(Path({str(tmp_path)!r})) as journal:
     assert [entry.record for entry in entries[1:]] == [Failed(message=str(index)) for index in range(50)]
 
 
-JSONABLE = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), lambda inner: st.lists(inner, max_size=3))
+JSONABLE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
 
 
 @given(
-    params=st.dictionaries(st.text(min_size=1), st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.floats(allow_nan=False)),
+    params=st.dictionaries(
+        st.text(min_size=1), st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.floats(allow_nan=False)
+    ),
     memo=st.dictionaries(st.text(), JSONABLE, max_size=4),
     rationale=st.text(),
 )
@@ -231,4 +236,4 @@ def test_any_proposal_survives_exactly(tmp_path_factory: Any, params: Any, memo:
 def test_lines_are_one_each_whatever_the_text(tmp_path: Path) -> None:
     entry = Entry(seq=0, at="", elapsed_s=0.0, record=Failed(message="a\nb\r\u2028c\x00"))
     assert encode(entry, Blobs(tmp_path)).count(b"\n") == 1
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

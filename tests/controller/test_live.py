@@ -281,6 +281,6 @@ def test_best_points_to_what_is_kept(tmp_path: Path) -> None:
         return ok(abs(start.trial.number - 3.0))
 
     Rig(tmp_path, body, {"concurrency": 1, "max_trials": 6}).run()
-    assert os.readlink(tmp_path / "best") == "trials/0003/1"
+    assert (tmp_path / "best").readlink() == Path("trials/0003/1")
     kept = sorted(path.parent.parent.name for path in tmp_path.glob("trials/*/1/model"))
     assert kept == ["0000", "0001", "0002", "0003"], "models of discarded trials go"

@@ -109,7 +109,9 @@ def shifted(images: np.ndarray) -> np.ndarray:
     return np.stack([padded[:, y : y + 8, x : x + 8].reshape(-1, 64) for y in range(3) for x in range(3)])
 
 
-def batches(views: np.ndarray, labels: np.ndarray, params: Mapping[str, Any], rng: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    views: np.ndarray, labels: np.ndarray, params: Mapping[str, Any], rng: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One epoch in random order, each image moved by up to `shift` pixels in a direction of its own."""
     order = rng.permutation(len(labels))
     for start in range(0, len(order), params["batch_size"]):
