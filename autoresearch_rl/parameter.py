@@ -101,7 +101,8 @@ class Range:
         if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
             return f"{self.name} is {value!r}, which is not {kind}: {wanted}."
         assert isinstance(value, (int, float))
-        if not self.low <= value <= self.high:  # false for NaN too
+        slack = 1e-9 * (self.step or 0.0)  # sums of steps may be off by rounding
+        if not self.low - slack <= value <= self.high + slack:  # false for NaN too
             return f"{self.name} is {value!r}, which is outside its range: {wanted}."
         if self.step is not None and not whole((value - self.low) / self.step):
             return f"{self.name} is {value!r}, which is off its steps of {self.step}: {wanted} in these steps."
