@@ -88,6 +88,7 @@ PROBLEMS: list[tuple[Any, list[str]]] = [
     ({"x": {"low": 0, "high": 1, "log": "yes"}}, ["range-flag"]),
     ({"x": {"low": 0, "high": 1, "step": 0.3}}, ["range-step"]),
     ({"x": {"low": 0, "high": 1, "step": 0}}, ["range-step"]),
+    ({"x": {"low": 1e9, "high": 1e9 + 1, "step": 0.125}}, ["range-step"]),
     ({"x": {"low": 0, "high": 1, "step": -0.5}}, ["range-step"]),
     ({"x": {"low": 0, "high": 1, "step": "a"}}, ["range-step"]),
     ({"x": {"low": 1, "high": 2, "step": 0.5, "log": True}}, ["range-step"]),
