@@ -25,7 +25,8 @@ _DRAWS = 20  # tries to find a cell that was not measured yet, before one is dra
 class Tpe:
     """Tree-structured Parzen estimator: draws where good results are dense compared with bad ones.
 
-    All active parameters are drawn together; pending trials count as bad ones, so that proposals made at the same time differ.
+    All active parameters are drawn together. Cancelled trials, failures and timeouts count as worse than every score; so do
+    pending trials, so that proposals made at the same time differ.
     """
 
     def __init__(self, space: SearchSpace, n_startup_trials: int = 10) -> None:
@@ -91,9 +92,11 @@ class CmaEs:
         points = _points(ask.history)
         seed = _seed(ask)
         rest = optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=False)
-        sampler = self._sampler(seed, self._startup + 1, rest)
-        known = [self._carrier(self._evolve(points)), *(_frozen(self._space, point) for point in points)]
-        study = _study(sampler, known)
+        begun = sum(point.value is not None for point in points) >= self._startup
+        known = [self._carrier(self._evolve(points))]
+        if len(self._ranges) < len(self._space.parameters):
+            known += [_frozen(self._space, point) for point in points]  # for TPE
+        study = _study(self._sampler(seed, 0 if begun else len(known) + 1, rest), known)
 
         def proposal(attributes: Mapping[str, Any]) -> Proposal:
             generation = attributes.get(_GENERATION)
@@ -123,7 +126,7 @@ class CmaEs:
             attributes = {_GENERATION: generation}
             trials = [_frozen(self._space, point, self._ranges, attributes) for point in solutions]
             study = _study(self._sampler(0, 0, None), [self._carrier(state), *trials])
-            study.ask()  # has the sampler look at the generation and move on
+            _suggest(study.ask(), self._ranges[0])  # has the sampler look at the generation and move on
             asked = study.get_trials(deepcopy=False)[-1].system_attrs
             state = {key: value for key, value in asked.items() if key.startswith(_STATE)}
             self._told.append((solutions, state))
@@ -149,6 +152,8 @@ class CmaEs:
 _GENERATION = "cma:generation"
 _STATE = "cma:optimizer"
 _MEMO = "cma_generation"
+# Ends that speak against the parameters. Without them TPE spends most of its trials in a region that fails beside a good one.
+_BAD = (Status.CANCELLED, Status.FAILED, Status.TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +161,7 @@ class _Point:
     """What one candidate says.
 
     Attributes:
-        value: Mean score, to be minimised; None if it was cancelled.
+        value: Mean score, to be minimised; None if it ended badly.
         curve: Last report (step, value) of one that was cancelled, where it is known.
         generation: From the memo.
     """
@@ -168,7 +173,7 @@ class _Point:
 
 
 def _points(history: History) -> list[_Point]:
-    """Candidates with a score or cancelled, measured under the source that is asked about, in the order settled."""
+    """Candidates with a score or a bad end, measured under the source that is asked about, in the order settled."""
     parent = parent_of(history)
     sign = 1.0 if history.direction == "minimize" else -1.0
     points = []
@@ -180,8 +185,11 @@ def _points(history: History) -> list[_Point]:
         if candidate.mean is not None and math.isfinite(candidate.mean):
             generation = trial.proposal.memo.get(_MEMO)
             points.append(_Point(params=trial.proposal.params, value=sign * candidate.mean, generation=generation))
-        elif settled.outcome.status is Status.CANCELLED:
-            points.append(_Point(params=trial.proposal.params, value=None, curve=_last(settled.outcome.curve, sign)))
+        elif settled.outcome.status in _BAD:
+            known = settled.outcome.status is Status.CANCELLED
+            points.append(
+                _Point(params=trial.proposal.params, value=None, curve=_last(settled.outcome.curve, sign) if known else None)
+            )
     return points
 
 

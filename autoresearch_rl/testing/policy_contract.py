@@ -132,18 +132,14 @@ class PolicyContract:
 
     def test_another_process_proposes_the_same(self) -> None:
         """With another hash seed; it needs the policy to be picklable."""
-        space = SPACES[self.kinds[-1] if "conditional" not in self.kinds else "conditional"]
-        asked = [asked for asked in self.run(space).asks if asked.proposals][-1]
+        spaces = [SPACES[kind] for kind in self.kinds]
+        last = [[asked for asked in self.run(space).asks if asked.proposals][-1] for space in spaces]
+        sent = [(self.make(space), asked.ask()) for space, asked in zip(spaces, last, strict=True)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "4711"}
-        done = subprocess.run(
-            [sys.executable, "-m", "autoresearch_rl.testing.policy_process"],
-            input=pickle.dumps((self.make(space), asked.ask())),
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "autoresearch_rl.testing.policy_process"]
+        done = subprocess.run(command, input=pickle.dumps(sent), env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
-        assert done.stdout.decode() == as_text(asked.proposals)
+        assert done.stdout.decode().splitlines() == [as_text(asked.proposals) for asked in last]
 
     def test_pending_trials_are_taken_into_account(self, space: SearchSpace) -> None:
         """No cell is proposed that waits, runs, or was proposed in the same ask, unless as a repeat of a trial."""
