@@ -29,7 +29,7 @@ from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.events import Opened, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
-from autoresearch_rl.telemetry.fanout import Fanout
+from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.trial import History
 
 _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
@@ -92,7 +92,7 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
             campaign=campaign,
             journal=journal,
             proposer=Proposer(plan.policy, plan.task.search_space, settings),
-            sink=stack.enter_context(Fanout(plan.telemetry).open(run_dir)),
+            sink=stack.enter_context(FanOut(plan.telemetry, run_dir)),
             run_dir=run_dir,
             clock=clock,
             kill=kill,
