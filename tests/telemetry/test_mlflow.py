@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.events import Entry, Opened, Resumed, SettledEvent
+from autoresearch_rl.events import Decide, Entry, Opened, Resumed, SettledEvent, StartTrial
 from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.telemetry.mlflow import Mlflow
 from autoresearch_rl.testing.entries import CAMPAIGN, FakeCampaign, curve_of
@@ -182,19 +182,27 @@ def test_models_and_logs_as_configured(models: Any, kept: set[int], tmp_path: Pa
 
 
 def test_an_interrupted_campaign_is_taken_up_again(tmp_path: Path, mlflow_cache: Path) -> None:
-    begun = list(FakeCampaign(trials=9, interrupted=True))
+    whole, begun = list(FakeCampaign(trials=9)), list(FakeCampaign(trials=9, interrupted=True))
     write(tmp_path, mlflow_cache, begun)
     (parent,) = runs(tmp_path, f"tags.`arrl.key` = '{CAMPAIGN}'")
     assert parent.info.status == "KILLED"
+    assert not {7, 8} & {number for number, run in trials(tmp_path).items() if run.info.status == "FINISHED"}
+    records: list[Any] = [Resumed()]
+    for entry in whole:
+        record = entry.record
+        if isinstance(record, StartTrial) and record.trial.number in (7, 8):
+            records.append(replace(record, trial=replace(record.trial, attempt=2)))
+        elif isinstance(record, SettledEvent) and record.number in (7, 8) and record.outcome.status is not Status.LOST:
+            records.append(replace(record, attempt=2))
+        elif isinstance(record, Decide) and record.decision.candidate in (7, 8):
+            records.append(record)
+    records.append(whole[-1].record)
     last = begun[-1]
-    again = [Entry(seq=last.seq + 1, at=last.at, elapsed_s=last.elapsed_s, record=Resumed())]
-    for entry in list(FakeCampaign(trials=9))[-12:]:
-        number = getattr(entry.record, "number", None)
-        if entry.seq >= 0 and number != 6:
-            again.append(replace(entry, seq=last.seq + 2 + len(again)))
+    again = [Entry(seq=last.seq + 1 + i, at=last.at, elapsed_s=last.elapsed_s, record=record) for i, record in enumerate(records)]
     write(tmp_path, mlflow_cache, [*begun, *again])
     found = trials(tmp_path)
-    assert len(runs(tmp_path)) == len(found) + 1
+    assert sorted(found) == list(range(9))
+    assert [found[number].data.tags["attempt"] for number in (6, 7, 8)] == ["1", "2", "2"]
     assert all(run.info.status != "RUNNING" for run in found.values())
     (parent,) = runs(tmp_path, f"tags.`arrl.key` = '{CAMPAIGN}'")
     assert parent.info.status == "FINISHED"
