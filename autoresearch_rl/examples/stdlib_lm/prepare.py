@@ -1,4 +1,4 @@
-"""Collects the source text of Python's own standard library, split by file into training text and test windows. Frozen; runs once."""
+"""Collects the text of Python's own standard library, split by file into training text and test windows. Frozen; runs once."""
 
 import hashlib
 import os
@@ -43,7 +43,9 @@ def main() -> None:
     (folder("AR_DATA_DIR", "local/data") / "train.bin").write_bytes(b"\0".join(texts))
     np.save(folder("AR_TEST_DIR", "local/test") / "contexts.npy", table[:, :-1])
     np.save(folder("AR_PRIVATE_DIR", "local/private") / "targets.npy", table[:, -1])
-    print(f"{sum(map(len, texts)):,} bytes of {len(texts)} files to train on, {WINDOWS:,} windows of other files to be tested with")
+    print(
+        f"{sum(map(len, texts)):,} bytes of {len(texts)} files to train on, {WINDOWS:,} windows of other files to be tested with"
+    )
 
 
 if __name__ == "__main__":
