@@ -79,10 +79,16 @@ def forecast(
     """
 
 def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
-    """Applies a patch to texts by path; returns the new texts of the files it changes. All hunks or none; PatchError says why not."""
+    """Applies a unified or git diff to texts by path; returns the new texts of the files it changes.
+
+    All hunks or none; line numbers and counts are hints only. Raises PatchError with the code `too_large`, `too_costly`,
+    `forbidden_character`, `no_hunks`, `no_path`, `path_not_allowed`, `creates_file`, `deletes_file`, `renames_file`,
+    `copies_file`, `changes_mode`, `symlink`, `binary`, `combined_diff`, `no_anchor`, `no_match`, `ambiguous`,
+    `already_applied`, `overlap` or `no_change`.
+    """
 
 def diff(before: str, after: str, path: str = ...) -> str:
-    """Canonical unified diff with three lines of context; empty if the texts are equal."""
+    """Canonical unified diff with three lines of context; empty if the texts are equal. `path` is one line without tabs."""
 
 @final
 class Sealed:

@@ -62,6 +62,7 @@ def run_campaigns(
 def run_composed(config: DictConfig) -> Finished:
     """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
     from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.prepare import cache_root
     from autoresearch_rl.controller.run import run
 
     hydra = HydraConfig.get()
@@ -70,7 +71,9 @@ def run_composed(config: DictConfig) -> Finished:
     use_plugins(config)
     plan = assemble(config)
     with logging_to(run_dir / "arrl.log"):
-        finished = run(plan, run_dir, tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True))
+        finished = run(
+            plan, run_dir, cache_dir=cache_root(), tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True)
+        )
     say_end(finished, ui="mlflow" in config.telemetry)
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)
@@ -79,7 +82,7 @@ def run_composed(config: DictConfig) -> Finished:
     return finished
 
 
-class logging_to:  # noqa: N801  # reads as a verb where it is used
+class logging_to:  # reads as a verb where it is used
     """Sends log records to a file for as long as the context lasts, warnings to stderr too."""
 
     def __init__(self, path: Path) -> None:
@@ -116,7 +119,9 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         baseline = history.candidate(0)
         against = f" (baseline {baseline.mean:.6g})" if baseline is not None and baseline.mean is not None and best.number else ""
         print(f"Best:  trial {best.number} with {best.mean:.6g}{against}")
-        print(f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}")
+        print(
+            f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}"
+        )
         verdict = trial.outcome.verdict
         if verdict is not None and verdict.reason:
             print(f"       verdict {verdict.kind}: {verdict.reason}")

@@ -54,6 +54,14 @@ class Choice:
         """All choices, in their order, whatever `points` is."""
         return self.choices
 
+    def nth(self, index: int) -> ParamValue:
+        """The choice at that place."""
+        return self.choices[index]
+
+    def index(self, value: ParamValue) -> int:
+        """The place of a choice. Raises ValueError for anything else."""
+        return [self.key(choice) for choice in self.choices].index(self.key(value))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
@@ -93,16 +101,18 @@ class Range:
         if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
             return f"{self.name} is {value!r}, which is not {kind}: {wanted}."
         assert isinstance(value, (int, float))
-        if not self.low <= value <= self.high:  # false for NaN too
+        # Sums of steps may be off by rounding.
+        slack = 0.0 if self.step is None or self.integer else 1e-11 * max(abs(self.low), abs(self.high))
+        if not self.low - slack <= value <= self.high + slack:  # false for NaN too
             return f"{self.name} is {value!r}, which is outside its range: {wanted}."
-        if self.step is not None and not whole((value - self.low) / self.step):
+        if self.step is not None and abs(value - self.nth(self.index(value))) > slack:
             return f"{self.name} is {value!r}, which is off its steps of {self.step}: {wanted} in these steps."
         return ""
 
     def key(self, value: ParamValue) -> Hashable:
         """What two values share only if they are the same."""
         if self.step is not None and not self.integer:
-            return self._nth(round((float(value) - self.low) / self.step))
+            return self.nth(self.index(value))
         return int(value) if self.integer else float(value)
 
     def sample(self, rng: np.random.Generator) -> ParamValue:
@@ -110,12 +120,12 @@ class Range:
         if self.step is not None:
             size = self.size
             assert size is not None
-            return self._nth(int(rng.integers(size)))
+            return self.nth(int(rng.integers(size)))
         margin = 0.5 if self.integer else 0.0  # gives the two ends of whole numbers the same share as the others
         low, high = self.low - margin, self.high + margin
         share = float(rng.random())
         value = math.exp(_mix(math.log(low), math.log(high), share)) if self.log else _mix(low, high, share)
-        return self._inside(value)
+        return self.inside(value)
 
     def values(self, points: int | None = None) -> Sequence[ParamValue]:
         """All values in ascending order, or `points` of them evenly spread if there are more.
@@ -133,24 +143,30 @@ class Range:
         spread = [self._spread(index / (points - 1)) for index in range(points)]
         return list(dict.fromkeys(spread))
 
-    def _nth(self, index: int) -> float:
+    def nth(self, index: int) -> float:
+        """The value `index` steps above `low`, where there are steps."""
         if self.integer:
             return int(self.low) + index * int(self.step or 1)
         return tidy(self.low + index * (self.step or 0.0))
+
+    def index(self, value: ParamValue) -> int:
+        """How many steps above `low` the value is, where there are steps."""
+        return round((float(value) - self.low) / (self.step or 1.0))
+
+    def inside(self, value: float) -> float:
+        """The value of the range nearest to a number, where there are no steps."""
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.integer else value
 
     def _spread(self, share: float) -> float:
         """The value at that share of the way from low to high."""
         if share in (0.0, 1.0):
             return self.high if share else self.low
         if self.step is not None:
-            return self._nth(round(_mix(0, (self.size or 1) - 1, share)))
+            return self.nth(round(_mix(0, (self.size or 1) - 1, share)))
         if self.log:
-            return self._inside(tidy(math.exp(_mix(math.log(self.low), math.log(self.high), share))))
-        return self._inside(tidy(_mix(self.low, self.high, share)))
-
-    def _inside(self, value: float) -> float:
-        value = min(max(value, self.low), self.high)
-        return round(value) if self.integer else value
+            return self.inside(tidy(math.exp(_mix(math.log(self.low), math.log(self.high), share))))
+        return self.inside(tidy(_mix(self.low, self.high, share)))
 
 
 class _Listed(Sequence[ParamValue]):
@@ -165,7 +181,7 @@ class _Listed(Sequence[ParamValue]):
     def __getitem__(self, index: int) -> ParamValue:  # type: ignore[override]  # slices are not needed
         if not 0 <= index < self._size:
             raise IndexError(index)
-        return self._parameter._nth(index)
+        return self._parameter.nth(index)
 
 
 Parameter = Choice | Range

@@ -132,7 +132,7 @@ class _Reader:
             case _:
                 fine = False
         if not fine:
-            self._add("choice-value", f" has the value {value!r}, which no parameter can have.", remedy)
+            self._add("choice-value", f" has the value {value!r:.60}, which no parameter can have.", remedy)
 
     # ---------------------------------------------------------------- ranges
     def _range(self, raw: Mapping[str, Any]) -> Parameter | None:
@@ -150,7 +150,7 @@ class _Reader:
         if log and low <= 0:
             self._add("range-log", f" is a log range with low {low!r} <= 0.", "Let low be positive, or drop `log`.")
             return None
-        step = self._step(raw, float(high) - float(low), log, integer)
+        step = self._step(raw, low, high, log, integer)
         if self.problems:
             return None
         if not integer:
@@ -191,8 +191,8 @@ class _Reader:
         number: float = value
         return number
 
-    def _step(self, raw: Mapping[str, Any], width: float, log: bool, integer: bool) -> float | None:
-        step = raw.get("step")
+    def _step(self, raw: Mapping[str, Any], low: float, high: float, log: bool, integer: bool) -> float | None:
+        step, width = raw.get("step"), high - low
         if step is None:
             return 1 if integer and not log else None
         if not _is_number(step) or step <= 0:
@@ -201,7 +201,9 @@ class _Reader:
             self._add("range-step", f" has step {step!r} and log.", "Drop one of the two.")
         elif integer and not isinstance(step, int):
             self._add("range-step", f".step is {step!r} in an int range.", "Give a whole number, or drop `int`.")
-        elif not whole(width / step) or width / step > _LARGEST_INT:
+        elif not integer and step < 1e-9 * max(abs(low), abs(high)):
+            self._add("range-step", f".step {step!r} is too fine for values like {high!r}.", "Drop it, or use a coarser one.")
+        elif not whole(width / step):
             self._add("range-step", f".step {step!r} does not divide high - low = {width!r}.", "Change step or a bound.")
         else:
             number: float = step

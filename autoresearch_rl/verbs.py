@@ -35,7 +35,9 @@ def validate(arguments: list[str]) -> int:
     if any(problem.fatal for problem in problems):
         return 2
     cells = plan.task.search_space.size
-    print(f"Ready: task {plan.task.name} in {composition.shown(plan.task.path)}, policy {plan.labels['policy']}, target {plan.labels['target']}.")
+    print(
+        f"Ready: task {plan.task.name} in {composition.shown(plan.task.path)}, policy {plan.labels['policy']}, target {plan.labels['target']}."
+    )
     names = ", ".join(plan.task.search_space.names) or "none"
     print(f"Search space: {names} ({'infinite' if cells is None else cells} settings); objective: ", end="")
     print(f"{plan.task.objective.direction} {plan.task.objective.metric}.")
@@ -44,8 +46,10 @@ def validate(arguments: list[str]) -> int:
 
 def run_one(arguments: list[str]) -> int:
     """Runs the baseline and one trial after it."""
-    parser = _parser("run-one", "Run one trial after the baseline (alone: only the baseline), with everything recorded as in a campaign.")
-    parser.add_argument("--params", metavar="JSON", help='parameters that differ from the defaults, e.g. \'{"lr": 0.01}\'')
+    parser = _parser(
+        "run-one", "Run one trial after the baseline (alone: only the baseline), with everything recorded as in a campaign."
+    )
+    parser.add_argument("--params", metavar="JSON", help="parameters that differ from the defaults, e.g. '{\"lr\": 0.01}'")
     parser.add_argument("--patch", metavar="FILE", help="a patch of the mutable files")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for a campaign, e.g. task.path=DIR")
     options = parser.parse_args(arguments)
@@ -152,7 +156,9 @@ def _object(text: str, option: str) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError as error:
         message = f"{option} {text!r} is no JSON: {error}."
-        raise ConfigError([Problem(code="not-json", message=message, remedy="Write an object, e.g. '{\"lr\": 0.01}'.")]) from error
+        raise ConfigError(
+            [Problem(code="not-json", message=message, remedy="Write an object, e.g. '{\"lr\": 0.01}'.")]
+        ) from error
     if not isinstance(value, dict):
         message = f"{option} {text!r} is no JSON object."
         raise ConfigError([Problem(code="not-json", message=message, remedy="Write an object, e.g. '{\"lr\": 0.01}'.")])

@@ -111,7 +111,9 @@ class Campaign:
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
         self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
-        return self._submit(Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults"))
+        return self._submit(
+            Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
+        )
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
         self._open_ask = None
@@ -246,9 +248,7 @@ class Campaign:
             return []
         ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
         self._stopped = True
-        return [
-            StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
-        ]
+        return [StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)]
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
@@ -264,7 +264,8 @@ class Campaign:
             return 0
         # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
         ended = self._settings.concurrency * self._ask_s / self._trial_s
-        return 0 if ended < 0.1 else min(math.ceil(ended), 4 * self._settings.concurrency)
+        # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
+        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self._settings.concurrency)
 
 
 def _smooth(average: float, value: float) -> float:

@@ -180,8 +180,9 @@ class Live:
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 raw: Mapping[str, object] = json.loads(path.read_text())
+                request = Requested(request=str(raw["request"]), arguments=dict(raw))
                 path.unlink()
-                return Requested(request=str(raw["request"]), arguments=dict(raw))
+                return request
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
                 path.rename(path.with_suffix(".bad"))

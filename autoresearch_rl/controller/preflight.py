@@ -20,7 +20,7 @@ def preflight(task: Task, settings: Settings, run_dir: Path, devices: Mapping[st
     problems += _check_run_dir(run_dir, settings.min_free_disk_mb)
     problems += _check_reports(task, settings)
     if settings.max_wall_s is not None and task.timeouts.trial_s > settings.max_wall_s:
-        message = f"A trial may take {task.timeouts.trial_s:g} s (task.timeouts), the campaign only {settings.max_wall_s:g} s (controller.max_wall_s)."
+        message = f"A trial may take {task.timeouts.trial_s:g} s (task.timeouts), the campaign {settings.max_wall_s:g} s (controller.max_wall_s)."
         remedy = "Shorten task.timeouts.train_s, or give the campaign more time."
         problems.append(Problem(code="timeout-longer-than-campaign", message=message, remedy=remedy, fatal=False))
     return problems

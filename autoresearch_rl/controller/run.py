@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import platform
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from autoresearch_rl.controller.journal import Journal
 from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
-from autoresearch_rl.controller.prepare import Prepared, cache_root, prepare
+from autoresearch_rl.controller.prepare import Prepared, prepare
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
@@ -58,8 +59,11 @@ def check(plan: Plan, run_dir: Path) -> list[Problem]:
     return preflight(plan.task, settings, run_dir, devices)
 
 
-def run(plan: Plan, run_dir: Path, *, tags: Mapping[str, str], announce: Callable[[str], None]) -> Finished:
-    """Runs the campaign to its end. Raises ConfigError before any trial, CampaignError where it cannot go on."""
+def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], announce: Callable[[str], None]) -> Finished:
+    """Runs the campaign to its end; prepared data is shared through `cache_dir`.
+
+    Raises ConfigError before any trial, CampaignError where it cannot go on.
+    """
     settings, devices = _equipped(plan)
     problems = preflight(plan.task, settings, run_dir, devices)
     if any(problem.fatal for problem in problems):
@@ -71,15 +75,16 @@ def run(plan: Plan, run_dir: Path, *, tags: Mapping[str, str], announce: Callabl
         journal = stack.enter_context(Journal(run_dir, sync=settings.journal_sync))
         # Trusted stages get a launcher of their own, which no trial's process can reach through its parent.
         local = Command()
-        stack.callback(local.close)
-        stack.callback(plan.target.close)
+        kill = partial(_close, plan.target, local)
+        stack.callback(kill)
         clock = Clock()
-        prepared = prepare(plan.task, local, cache_root(), announce=announce)
+        prepared = prepare(plan.task, local, cache_dir, announce=announce)
         opened_s = clock()
         sources = Sources(journal.blobs)
         opened = _opened(plan, settings, sources, prepared, tags, prepare_s=opened_s)
         frozen = plan.task.frozen_texts()
-        guard = _guard(plan, run_dir, frozen, prepared, local, announce)
+        rebuild = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
+        guard = _guard(run_dir, frozen, prepared, rebuild)
         campaign = Campaign(
             settings, sources, direction=plan.task.objective.direction, request=plan.task.resources, devices=devices
         )
@@ -90,7 +95,7 @@ def run(plan: Plan, run_dir: Path, *, tags: Mapping[str, str], announce: Callabl
             sink=stack.enter_context(Fanout(plan.telemetry).open(run_dir)),
             run_dir=run_dir,
             clock=clock,
-            kill=lambda: (plan.target.close(), local.close()),
+            kill=kill,
             watched=settings.cancel is not None,
         )
         stages = Stages(
@@ -150,14 +155,7 @@ def _opened(
     )
 
 
-def _guard(
-    plan: Plan,
-    run_dir: Path,
-    frozen: Mapping[str, bytes],
-    prepared: Prepared,
-    local: Target,
-    announce: Callable[[str], None],
-) -> Guard:
+def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebuild: Callable[[], object]) -> Guard:
     """Lays out pristine copies of the frozen files for the evaluator, and watches them and the prepared data."""
     pristine = {}
     for name, content in frozen.items():
@@ -165,16 +163,15 @@ def _guard(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         pristine[path] = content
+    return Guard(pristine, dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild))
 
-    def rebuild() -> None:
-        prepare(plan.task, local, cache_root(), announce=announce, rebuild=True)
 
-    return Guard(pristine, {prepared.data: rebuild, prepared.test: rebuild, prepared.private: rebuild})
+def _close(*targets: Target) -> None:
+    for target in targets:
+        target.close()
 
 
 def _sha256(content: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(content).hexdigest()
 
 

@@ -66,8 +66,8 @@ class Simulation:
     stop: StopCampaign | None = None
     _heap: list[tuple[float, int, Event]] = field(default_factory=list)
     _order: int = 0
-    _live: dict[int, FakeRun] = field(default_factory=dict)
-    _ordered: dict[int, Order] = field(default_factory=dict)
+    _live: dict[tuple[int, int], FakeRun] = field(default_factory=dict)
+    _ordered: dict[tuple[int, int], Order] = field(default_factory=dict)
 
     def run(self, opened: Opened, *, most_events: int = 1_000_000) -> StopCampaign:
         """Runs to the end; returns why it ended. Raises AssertionError where the campaign neither ends nor goes on."""
@@ -103,14 +103,15 @@ class Simulation:
 
     def _stale(self, event: Event) -> bool:
         """Whether an event is of an attempt that an order has ended meanwhile."""
-        if isinstance(event, SettledEvent | Progressed) and event.number not in self._live:
+        if not isinstance(event, SettledEvent | Progressed):
+            return False
+        key = (event.number, event.attempt)
+        if key not in self._live:
             return True
         if isinstance(event, SettledEvent):
-            ordered = self._ordered.get(event.number)
-            if ordered is not None and event.outcome.status not in (Status.LOST, Status.CANCELLED):
+            if key in self._ordered and event.outcome.status not in (Status.LOST, Status.CANCELLED):
                 return True
-            del self._live[event.number]
-            self._ordered.pop(event.number, None)
+            del self._live[key]
         return False
 
     def _carry_out(self, effect: Effect) -> None:
@@ -119,18 +120,18 @@ class Simulation:
                 answer = self.proposer.answer(effect, self.campaign.log.view(), self.now_s)
                 self._later(self.now_s + self.ask_s(effect.count), answer)
             case StartTrial(trial=trial):
-                made_up = self._live[trial.number] = self.run_trial(effect)
+                made_up = self._live[trial.number, trial.attempt] = self.run_trial(effect)
                 for after_s, progress in made_up.reports.items():
                     told = Progressed(number=trial.number, attempt=trial.attempt, progress=progress)
                     self._later(self.now_s + after_s, told)
                 ended = SettledEvent(number=trial.number, attempt=trial.attempt, outcome=made_up.outcome)
                 self._later(self.now_s + made_up.seconds, ended)
             case OrderTrial(number=number, attempt=attempt, order=order):
-                self._ordered[number] = order
+                self._ordered[number, attempt] = order
                 lost = order.kind == "stop"
                 outcome = Outcome(status=Status.LOST if lost else Status.CANCELLED, message=order.reason)
                 ended = SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=lost)
-                wait_s = 0.0 if effect.kill else self._live[number].obeys_s
+                wait_s = 0.0 if effect.kill else self._live[number, attempt].obeys_s
                 self._later(self.now_s + wait_s, ended)
             case StopCampaign():
                 self.stop = effect

@@ -1,0 +1,191 @@
+//! Tests of `patch`: the notation's edges one by one, then that a diff leads from one text to the other, whatever they are.
+
+use super::*;
+use proptest::prelude::*;
+
+const FILE: &str = "import os\n\nlr = 0.1\nsteps = 10\n\n\ndef train():\n    return lr\n\n\ndef test():\n    return lr\n";
+
+fn files(texts: &[(&str, &str)]) -> BTreeMap<String, String> {
+    texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+}
+
+fn applied(before: &str, hunks: &str) -> Result<String, Refusal> {
+    let patch = format!("--- a/t.py\n+++ b/t.py\n{hunks}");
+    apply(&files(&[("t.py", before)]), &patch).map(|mut changed| changed.remove("t.py").unwrap())
+}
+
+fn code(result: Result<impl std::fmt::Debug, Refusal>) -> &'static str {
+    result.unwrap_err().code()
+}
+
+#[test]
+fn numbers_and_counts_are_hints() {
+    let after = FILE.replace("0.1", "0.2");
+    for header in
+        ["@@ -1,5 +1,5 @@", "@@ -40,1 +2 @@ def f():", "@@", "@@ ... @@", "@@ -99999999999999999999 +1 @@", "@@ -0,0 +0,0 @@"]
+    {
+        let hunks = format!("{header}\n import os\n\n-lr = 0.1\n+lr = 0.2\n steps = 10\n\n\n");
+        assert_eq!(applied(FILE, &hunks).unwrap(), after, "{header}");
+    }
+}
+
+#[test]
+fn prose_fences_and_missing_headers_are_tolerated() {
+    let (patch, after) = ("@@ -3 +3 @@\n-lr = 0.1\n+lr = 0.2\n", FILE.replace("0.1", "0.2"));
+    for text in [
+        patch.to_owned(),
+        format!("I lower it:\n\n- because\n\n```diff\n{patch}```\n\n- it is\n+ better\n"),
+        format!("diff --git a/t.py b/t.py\nindex 12..34 100644\n{patch}"),
+        format!("diff --git a/t.py b/t.py\n--- a/t.py\t2020-01-01\n+++ b/t.py\t2020-01-01\n{patch}-- \n2.40.1\n"),
+        format!("\u{feff}--- t.py\n+++ ./t.py\n{}", patch.replace("@@ -3 +3 @@\n", "")),
+        format!("--- a/t.py\n+++ b/t.py\n{patch}").replace('\n', "\r\n"),
+    ] {
+        assert_eq!(apply(&files(&[("t.py", FILE)]), &text).unwrap(), files(&[("t.py", &after)]), "{text}");
+    }
+}
+
+#[test]
+fn kept_lines_keep_their_bytes_and_added_lines_take_the_line_ending() {
+    let dos = FILE.replace('\n', "\r\n");
+    let hunks = "@@ -3 +3 @@\n-lr = 0.1\n+lr = 0.2\n steps = 10\n";
+    assert_eq!(applied(&dos, hunks).unwrap(), dos.replace("0.1", "0.2"));
+    let odd = "a\u{c}\u{2028}b \t\r\nc\u{85}\u{b}d\rx\ny";
+    assert_eq!(applied(odd, "@@\n a\u{c}\u{2028}b\n c\u{85}\u{b}d\rx\n-y\n+z\n").unwrap(), format!("{}z", &odd[..odd.len() - 1]));
+}
+
+#[test]
+fn only_an_exactly_stated_line_decides_between_places() {
+    let hunk = |line: usize| format!("@@ -{line} +{line} @@\n-    return lr\n+    return 0\n");
+    assert_eq!(applied(FILE, &hunk(12)).unwrap(), FILE.replace("test():\n    return lr", "test():\n    return 0"));
+    let Err(Refusal::Ambiguous { lines, .. }) = applied(FILE, &hunk(11)) else { panic!("placed") };
+    assert_eq!(lines, [8, 12]);
+}
+
+#[test]
+fn the_last_line_feed_changes_only_where_the_patch_says_so() {
+    let marker = "\\ No newline at end of file\n";
+    assert_eq!(applied("a\nb", "@@\n-b\n+c\n").unwrap(), "a\nc");
+    assert_eq!(applied("a\nb", &format!("@@\n-b\n{marker}+c\n")).unwrap(), "a\nc\n");
+    assert_eq!(applied("a\nb\n", &format!("@@\n-b\n+c\n{marker}")).unwrap(), "a\nc");
+    assert_eq!(applied("a\nb\n", &format!("@@\n-b\n{marker}+c\n{marker}")).unwrap(), "a\nc\n");
+    assert_eq!(applied("a\nb", "@@\n a\n b\n+c\n").unwrap(), "a\nb\nc");
+    assert_eq!(applied("", "@@ -0,0 +1 @@\n+a\n").unwrap(), "a\n");
+    assert_eq!(applied("a\n", "@@ -1 +0,0 @@\n-a\n").unwrap(), "");
+}
+
+#[test]
+fn hunks_may_share_context_and_come_in_any_order_but_not_overlap() {
+    let both = applied("a\nb\nc\n", "@@\n b\n-c\n+C\n@@\n-a\n+A\n b\n").unwrap();
+    assert_eq!(both, "A\nb\nC\n");
+    assert_eq!(code(applied("a\nb\nc\n", "@@\n-a\n+A\n b\n@@\n a\n-b\n+B\n")), "overlap");
+    assert_eq!(code(applied("a\nb\nc\n", "@@\n-a\n+A\n@@\n-a\n+B\n")), "overlap");
+}
+
+#[test]
+fn nothing_is_applied_if_one_hunk_is_refused() {
+    let texts = files(&[("a.py", "x = 1\n"), ("b.py", "y = 1\n")]);
+    let patch = "--- a/a.py\n+++ b/a.py\n@@\n-x = 1\n+x = 2\n--- a/b.py\n+++ b/b.py\n@@\n-y = 1\n+y = 2\n";
+    assert_eq!(apply(&texts, patch).unwrap(), files(&[("a.py", "x = 2\n"), ("b.py", "y = 2\n")]));
+    let refusal = apply(&texts, &patch.replace("-y = 1", "-y = 3")).unwrap_err();
+    assert_eq!((refusal.code(), refusal.place().0, refusal.place().1), ("no_match", 2, 1));
+}
+
+#[test]
+fn what_looks_like_a_file_header_inside_a_hunk_is_a_change() {
+    let (before, after) = ("-- a\nb\n", "++ a\nb\n");
+    assert_eq!(apply(&files(&[("t.py", before)]), &diff(before, after, "t.py")).unwrap()["t.py"], after);
+}
+
+#[test]
+fn what_is_already_there_is_not_added_again() {
+    let (added, removed) = ("@@\n lr = 0.1\n+momentum = 0.9\n", "@@\n-lr = 0.1\n+learning_rate = 0.2\n steps = 10\n");
+    let once = applied(FILE, added).unwrap();
+    assert_eq!(code(applied(&once, added)), "already_applied");
+    assert_eq!(code(applied(&once, "@@\n+momentum = 0.9\n steps = 10\n")), "already_applied");
+    let once = applied(FILE, removed).unwrap();
+    assert_eq!(code(applied(&once, removed)), "already_applied");
+}
+
+#[test]
+fn a_refusal_names_the_nearest_place() {
+    let refusal = applied(FILE, "@@ -1,3 +1,3 @@\n def test():\n-    return lr * 2\n+    return 0\n").unwrap_err();
+    let (hunk, line, similarity) = refusal.place();
+    assert_eq!((refusal.code(), hunk, line), ("no_match", 1, 12));
+    assert!(similarity > 0.8 && similarity < 1.0, "{similarity}");
+    assert!(
+        refusal.to_string().contains("has `    return lr` at line 12 where the hunk expects `    return lr * 2`"),
+        "{refusal}"
+    );
+    let refusal = applied(FILE, "@@\n-stepz = 11\n+steps = 12\n").unwrap_err();
+    assert_eq!(refusal.place().1, 4);
+    assert_eq!(applied("", "@@\n-x\n+y\n").unwrap_err().place(), (1, 1, 0.0));
+}
+
+#[test]
+fn repeated_lines_cost_little() {
+    let before = "x\n".repeat(100_000);
+    let hunk = "@@\n".to_owned() + &" x\n".repeat(5_000) + "-y\n+z\n";
+    assert_eq!(code(applied(&before, &hunk)), "no_match");
+    assert_eq!(code(applied(&before, &"@@\n-x\n+y\n".repeat(300))), "ambiguous");
+    let many: String = (0..100_000).map(|line| format!("{line}\n")).collect();
+    let hunks: String = (0..300).map(|line| format!("@@\n-{}\n+a\n", line * 3)).collect();
+    assert_eq!(code(applied(&many, &hunks)), "too_costly");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        4 => prop::sample::select(vec!["", "a", "b", "    a", "c\r", "\r", " ", "-- a", "++ b", "@@ -1 +1 @@", "```", "\\ No newline"]),
+        1 => Just("\u{2028}\u{c}"),
+    ];
+    let lines = prop::collection::vec(prop_oneof![9 => line.prop_map(str::to_owned), 1 => "[^\n]{0,12}"], 0..30);
+    (lines, any::<bool>()).prop_map(|(lines, ended)| lines.join("\n") + if ended { "\n" } else { "" })
+}
+
+/// A text and one made from it by replacing some lines.
+fn edited() -> impl Strategy<Value = (String, String)> {
+    (text(), prop::collection::vec((0..40usize, text()), 0..4)).prop_map(|(before, edits)| {
+        let mut lines: Vec<String> = before.split('\n').map(str::to_owned).collect();
+        for (at, line) in edits {
+            let at = at % (lines.len() + 1);
+            lines.splice(at..(at + 2).min(lines.len()), line.split('\n').take(3).map(str::to_owned));
+        }
+        (before, lines.join("\n"))
+    })
+}
+
+fn leads(before: &str, after: &str) -> Result<(), TestCaseError> {
+    let patch = diff(before, after, "t.py");
+    if before == after {
+        prop_assert_eq!(patch, "");
+        return Ok(());
+    }
+    match apply(&files(&[("t.py", before), ("a/t.py", before)]), &patch) {
+        Ok(changed) => prop_assert_eq!(&changed["t.py"], after, "{}", patch),
+        Err(refusal) => prop_assert!(false, "{}: {}", refusal, patch),
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_diff_leads_from_one_text_to_another(before in text(), after in text()) {
+        leads(&before, &after)?;
+    }
+
+    #[test]
+    fn a_diff_leads_to_an_edited_text((before, after) in edited()) {
+        leads(&before, &after)?;
+    }
+
+    #[test]
+    fn any_text_is_applied_or_refused(before in text(), patch in text(), hunks in text()) {
+        for patch in [patch, format!("--- a/t.py\n+++ b/t.py\n@@ -3,2 +3 @@\n{hunks}")] {
+            if let Err(refusal) = apply(&files(&[("t.py", &before)]), &patch) {
+                let (_, _, similarity) = refusal.place();
+                prop_assert!((0.0..=1.0).contains(&similarity) && !refusal.to_string().contains('\n'));
+            }
+        }
+    }
+}
