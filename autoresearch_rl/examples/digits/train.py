@@ -26,7 +26,7 @@ DEFAULTS = {
     "dropout": 0.0,
     "shift": 0.0,
 }
-EPOCHS = 120
+EPOCHS = 160
 EPOCHS_PER_REPORT = 4
 HELD_OUT = 0.15  # share of the training data that only measures progress
 
@@ -71,8 +71,9 @@ def gradients(weights: Weights, images: np.ndarray, labels: np.ndarray, params: 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of each row."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    odds: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    odds /= odds.sum(axis=1, keepdims=True)
+    return odds
 
 
 class Optimizer:
@@ -96,7 +97,7 @@ class Optimizer:
         return self.mean[name]
 
     def _adam(self, name: str, grad: np.ndarray) -> np.ndarray:
-        beta1, beta2 = 0.9, self.params["beta2"]
+        beta1, beta2 = 0.9, float(self.params["beta2"])
         self.mean[name] = beta1 * self.mean[name] + (1 - beta1) * grad
         self.square[name] = beta2 * self.square[name] + (1 - beta2) * grad * grad
         mean = self.mean[name] / (1 - beta1**self.steps)
@@ -120,11 +121,19 @@ def batches(
         yield (1 - distance) * views[4, rows] + distance * views[rng.integers(9, size=len(rows)), rows], labels[rows]
 
 
+def check(weights: Weights, images: np.ndarray, labels: np.ndarray, activation: str) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy in nats."""
+    _, logits = forward(weights, images, activation)
+    certainty = softmax(logits)[np.arange(len(labels)), labels]
+    return float(np.mean(logits.argmax(axis=1) == labels)), float(-np.log(certainty + 1e-12).mean())
+
+
 def save(weights: Weights, activation: str) -> None:
     """Leaves the model for predict.py; first under another name, so that there is never half a model."""
     folder = Path(os.environ.get("AR_MODEL_DIR", "local/model"))
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "partial.npz", activation=np.array(activation), **weights)
+    arrays: dict[str, Any] = {**weights, "activation": np.array(activation)}
+    np.savez(folder / "partial.npz", **arrays)
     (folder / "partial.npz").replace(folder / "weights.npz")
 
 
@@ -147,12 +156,11 @@ def main() -> None:
         for batch, answers in batches(views, labels[count:], params, rng):
             optimizer.step(weights, gradients(weights, batch, answers, params, rng), lr)
         if epoch % EPOCHS_PER_REPORT == 0:
-            _, logits = forward(weights, images[:count], params["activation"])
-            accuracy = float(np.mean(logits.argmax(axis=1) == labels[:count]))
+            accuracy, loss = check(weights, images[:count], labels[:count], params["activation"])
             if accuracy >= best:
                 best = accuracy
                 save(weights, params["activation"])
-            emit_progress(step=epoch, step_target=EPOCHS, metrics={"accuracy": accuracy})
+            emit_progress(step=epoch, step_target=EPOCHS, metrics={"accuracy": accuracy, "loss": loss})
     print(f"accuracy on {count} held-out images: {best:.4f}")
 
 

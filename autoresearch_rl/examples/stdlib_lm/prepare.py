@@ -1,4 +1,4 @@
-"""Collects the source text of Python's own standard library, split by file into training text and test windows. Frozen; runs once."""
+"""Collects the text of Python's own standard library, split by file into training text and test windows. Frozen; runs once."""
 
 import hashlib
 import os

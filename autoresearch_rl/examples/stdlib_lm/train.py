@@ -75,12 +75,13 @@ def loss_of(model: nn.Module, tokens: Tensor) -> Tensor:
 
 def learning_rate(done: float, params: dict[str, Any]) -> float:
     """The learning rate when a share `done` of the training is over: linear warm-up, then constant or a cosine."""
-    if done < params["warmup"]:
-        return params["lr"] * done / params["warmup"]
+    lr, warmup, final_lr = (float(params[name]) for name in ("lr", "warmup", "final_lr"))
+    if done < warmup:
+        return lr * done / warmup
     if params["schedule"] == "constant":
-        return params["lr"]
-    fall = 0.5 * (1 - math.cos(math.pi * (done - params["warmup"]) / (1 - params["warmup"])))
-    return params["lr"] * (1 - (1 - params["final_lr"]) * fall)
+        return lr
+    fall = 0.5 * (1 - math.cos(math.pi * (done - warmup) / (1 - warmup)))
+    return lr * (1 - (1 - final_lr) * fall)
 
 
 def load_text() -> np.ndarray:
