@@ -32,7 +32,9 @@ def main() -> None:
     means = rng.choice(difference, (10_000, len(difference))).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     print(f"mean {scores.mean(axis=0)[0]:8.4f} {scores.mean(axis=0)[1]:8.4f}")
-    print(f"tpe - random: {difference.mean():+.4f} (95 % bootstrap interval {low:+.4f} to {high:+.4f}), {(difference > 0).sum()} of {pairs} won")
+    print(
+        f"tpe - random: {difference.mean():+.4f} (95 % bootstrap interval {low:+.4f} to {high:+.4f}), {(difference > 0).sum()} of {pairs} won"
+    )
 
 
 def best(policy: str, seed: int) -> float:

@@ -110,7 +110,12 @@ def test_only_regular_files(source: Path, sealed: Path) -> None:
         here = os.open(source, os.O_RDONLY)
         listening.bind(f"/proc/self/fd/{here}/socket")  # the path of a socket must be short
         os.close(here)
-        for name, kind in (("pipe", "a named pipe"), ("folder", "a folder"), ("socket", "a socket"), ("file/below", "below a file")):
+        for name, kind in (
+            ("pipe", "a named pipe"),
+            ("folder", "a folder"),
+            ("socket", "a socket"),
+            ("file/below", "below a file"),
+        ):
             error = refused(source, sealed, name)
             assert error.code == "not_regular"
             assert kind in str(error)

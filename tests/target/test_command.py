@@ -126,7 +126,7 @@ def test_why_a_program_cannot_be_started(target: Command, tmp_path: Path) -> Non
     cases = {
         "./nothing": "no such file",
         "./plain": "not executable",
-        "./lost": "bad interpreter: its first line names \"/no/such/python\"",
+        "./lost": 'bad interpreter: its first line names "/no/such/python"',
         "./odd": "neither a program for this machine",
         "./": "is a folder",
         "a\0b": "NUL",
@@ -291,7 +291,9 @@ def test_one_stage_ends_without_harm_to_another(target: Command, tmp_path: Path)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with ThreadPoolExecutor(1) as threads:
-        other = threads.submit(run, target, job(tmp_path / "a", "sh", "-c", "setsid sh -c 'sleep 1; echo alive' & wait; echo over"))
+        other = threads.submit(
+            run, target, job(tmp_path / "a", "sh", "-c", "setsid sh -c 'sleep 1; echo alive' & wait; echo over")
+        )
         for _ in range(5):
             assert run(target, job(tmp_path / "b", "sh", "-c", "setsid sleep 300 & true")).exit_code == 0
         assert other.result().exit_code == 0
@@ -351,7 +353,9 @@ def test_a_stop_follows_a_cancel(target: Command, tmp_path: Path) -> None:
 
 
 def test_sigterm_comes_before_sigkill(target: Command, tmp_path: Path) -> None:
-    text = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nprint('up', flush=True)\ntime.sleep(60)"
+    text = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nprint('up', flush=True)\ntime.sleep(60)"
+    )
 
     def report(_: Progress | None) -> Order | None:
         up = (tmp_path / "train.stdout.log").stat().st_size > 0
