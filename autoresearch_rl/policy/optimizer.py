@@ -43,8 +43,8 @@ class Tpe:
         """Up to `ask.count` cells, none of them settled or pending; fewer where no more are left."""
         import optuna
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group`
+        with warnings.catch_warnings():  # for the whole interpreter, so as short as can be
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
             sampler = optuna.samplers.TPESampler(
                 seed=_seed(ask),
                 n_startup_trials=self._startup,
