@@ -76,6 +76,7 @@ class Campaign:
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
         self._losses: dict[int, int] = {}
+        self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._curves: dict[int, CurveBuilder] = {}
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
@@ -184,8 +185,10 @@ class Campaign:
         return ""
 
     # ---------------------------------------------------------------- what follows
-    def _submit(self, proposal: Proposal, repeat: int = 0) -> list[Effect]:
+    def _submit(self, proposal: Proposal) -> list[Effect]:
         number, self._numbers = self._numbers, self._numbers + 1
+        root = number if proposal.repeat_of is None else proposal.repeat_of
+        repeat = self._measured[root] = self._measured.get(root, -1) + 1
         parent = self._source_of[-1 if proposal.parent is None else proposal.parent]
         try:
             source = self._sources.derive(parent, proposal.patch)
@@ -199,10 +202,7 @@ class Campaign:
         first = self.log.view().find(root)
         if first is None or self._numbers >= (self._settings.max_trials or math.inf):
             return []
-        repeat = 1 + sum(
-            1 for trial in (*(s.trial for s in self.log.settled), *self.log.view().pending) if trial.proposal.repeat_of == root
-        )
-        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}), repeat)
+        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}))
 
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.policy_campaign import simulate
-from autoresearch_rl.trial import Outcome, Params, Status
+from autoresearch_rl.testing.policy_campaign import Asked, simulate
+from autoresearch_rl.trial import Budget, HistoryLog, Outcome, Params, Proposal, Status, Trial
 
 
 def test_the_last_cell_of_a_large_space_is_found() -> None:
@@ -46,6 +46,17 @@ def test_what_was_lost_for_good_may_come_again() -> None:
     ends = [(settled.trial.proposal.params["x"], settled.outcome.status) for settled in simulated.log.settled]
     assert ends.count((2, Status.LOST)) == ends.count((2, Status.OK)) == 1
     assert len(ends) == 4
+
+
+def test_a_refused_patch_says_nothing_of_its_parameters() -> None:
+    space = SearchSpace.from_config({"x": [0, 1]})
+    log = HistoryLog("minimize")
+    for number, (x, patch, status) in enumerate([(0, "", Status.OK), (1, "a patch", Status.REJECTED)]):
+        trial = Trial(number=number, proposal=Proposal(params={"x": x}, patch=patch), seed=0, source_hash="same")
+        log.submit(trial)
+        log.settle(trial, Outcome(status=status, score=1.0 if status is Status.OK else None))
+    asked = Asked(history=log.view(), count=2, seed=(1, 1), budget=Budget())
+    assert [dict(proposal.params) for proposal in Random(space).propose(asked.ask())] == [{"x": 1}]
 
 
 def test_ten_thousand_trials_cost_an_ask_no_more_than_ten() -> None:
