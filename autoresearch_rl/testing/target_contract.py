@@ -1,11 +1,11 @@
 """What every target must do, as tests: subclass `TargetContract` in a test module and give it a `target` fixture.
 
-    class TestMine(TargetContract):
-        @pytest.fixture
-        def target(self):
-            target = Mine()
-            yield target
-            target.close()
+class TestMine(TargetContract):
+    @pytest.fixture
+    def target(self):
+        target = Mine()
+        yield target
+        target.close()
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class TargetContract:
 
     def test_long_output_is_cut(self, target: Target, tmp_path: Path) -> None:
         """Of too long a log, head and tail are kept."""
-        job = self.script(tmp_path, "print('first'); print('x' * 1_000_000); print('last')", limits=Limits(timeout_s=30, log_bytes=10_000))
+        job = self.script(
+            tmp_path, "print('first'); print('x' * 1_000_000); print('last')", limits=Limits(timeout_s=30, log_bytes=10_000)
+        )
         assert self.run(target, job).exit_code == 0
         log = (tmp_path / "train.stdout.log").read_bytes()
         assert len(log) < 11_000
@@ -101,7 +103,9 @@ class TargetContract:
 
     def test_the_environment_is_the_jobs(self, target: Target, tmp_path: Path) -> None:
         """Variables of the job are seen, and the folder is its working directory."""
-        job = self.script(tmp_path, "import os; print(os.environ['AR_PARAM_X'], os.path.basename(os.getcwd()), len(os.environ) < 30)")
+        job = self.script(
+            tmp_path, "import os; print(os.environ['AR_PARAM_X'], os.path.basename(os.getcwd()), len(os.environ) < 30)"
+        )
         result = self.run(target, replace(job, env={**job.env, "AR_PARAM_X": "ä b\nc"}))
         assert result.exit_code == 0, result.stderr_tail
         assert (tmp_path / "train.stdout.log").read_text() == "ä b\nc work True\n"

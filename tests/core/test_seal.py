@@ -110,7 +110,12 @@ def test_only_regular_files(source: Path, sealed: Path) -> None:
         here = os.open(source, os.O_RDONLY)
         listening.bind(f"/proc/self/fd/{here}/socket")  # the path of a socket must be short
         os.close(here)
-        for name, kind in (("pipe", "a named pipe"), ("folder", "a folder"), ("socket", "a socket"), ("file/below", "below a file")):
+        for name, kind in (
+            ("pipe", "a named pipe"),
+            ("folder", "a folder"),
+            ("socket", "a socket"),
+            ("file/below", "below a file"),
+        ):
             error = refused(source, sealed, name)
             assert error.code == "not_regular"
             assert kind in str(error)
@@ -171,12 +176,12 @@ def test_no_bytes_crash_a_check(tmp_path_factory: pytest.TempPathFactory, conten
     folder = tmp_path_factory.mktemp("seal")
     (folder / "f").write_bytes(content)
     for form in ("npy", "npz", "json", "jsonl", "safetensors", "text"):
+        code = ""
         try:
             seal_file(str(folder), "f", str(folder / form), form, LIMIT)
         except SealError as error:
-            assert error.code == "bad_format"
-        else:
-            assert form in ("json", "jsonl", "text")
+            code = error.code
+        assert code == "bad_format" or form in ("json", "jsonl", "text")
 
 
 OBJECTS = npy(np.array([{"a": 1}], dtype=object), allow_pickle=True)
