@@ -11,6 +11,7 @@ from autoresearch_rl.errors import ArrlError, ConfigError
 _EARLY = {
     "HYDRA_FULL_ERROR": "1",  # exceptions reach `run`, which says them in one sentence
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else its import fetches a price list
     "LITELLM_LOG": "ERROR",
 }

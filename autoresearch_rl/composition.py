@@ -43,9 +43,11 @@ def run_campaigns(
     `adjust` may change the composed configuration; `then` gets each finished campaign and returns its exit code.
     """
     codes: list[int] = []
+    begun: list[bool] = []
 
     @hydra_main(version_base="1.3", config_path=str(_HERE / "conf"), config_name="config")
     def job(config: DictConfig) -> None:
+        begun.append(True)
         if adjust is not None:
             adjust(config)
         finished = run_composed(config)
@@ -54,6 +56,13 @@ def run_campaigns(
     before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
     try:
         job()
+    except OSError as error:
+        if begun:
+            raise
+        # Hydra makes the run directory before our own checks are reached.
+        message = f"The run directory {error.filename} cannot be made: {error.strerror}."
+        remedy = "Choose another with hydra.run.dir=DIR (a sweep: hydra.sweep.dir=DIR)."
+        raise ConfigError([Problem(code="run-dir-not-writable", message=message, remedy=remedy)]) from error
     finally:
         sys.argv = before
     return codes
@@ -176,7 +185,9 @@ def _load_task(folder: Path) -> dict[str, Any]:
 
     path = folder / "task.yaml"
     try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path))
+        text = path.read_text(encoding="utf-8")
+        # OmegaConf's loader reads 1e-4 as a number, which YAML's own does not, but takes bare words for keys.
+        loaded = OmegaConf.to_container(OmegaConf.create(text)) if isinstance(yaml.safe_load(text) or {}, dict) else None
     except OSError as error:
         remedy = "Name a folder that holds one, or make a new task with `arrl init DIR`."
         raise ConfigError([Problem(code="task-yaml-missing", message=f"{path}: {error.strerror}.", remedy=remedy)]) from error
@@ -186,7 +197,7 @@ def _load_task(folder: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         message = f"{path} holds no mapping of keys to values."
         raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="See docs/task.md.")])
-    content = {str(key): value for key, value in loaded.items()}
+    content = {"name": folder.name, **{str(key): value for key, value in loaded.items()}}
     # A folder's file says what is run, never which class is imported; a packaged example's path is its folder all the same.
     return {**content, "_target_": "autoresearch_rl.task.Task", "_convert_": "all", "path": str(folder)}
 

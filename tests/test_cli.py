@@ -244,7 +244,7 @@ def alive(folder: Path) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(os.readlink(path / "cwd")).is_relative_to(folder):
+            if (path / "cwd").readlink().is_relative_to(folder):
                 found.append((path / "cmdline").read_text().replace("\0", " "))
         except OSError:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -21,16 +22,21 @@ class Static:
     """
 
     def __init__(
-        self, space: SearchSpace, params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None, repeats: int = 1
+        self,
+        space: SearchSpace,
+        params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        repeats: int = 1,
+        patch: str = "",
     ) -> None:
         """`params`: one assignment or a list of them, defaults filled in; None for the defaults alone.
 
+        `patch` is applied to the user's own files in each; without one, trials run the leader's source.
         Raises ConfigError that lists every assignment outside the space.
         """
         require_at_least(1, repeats, "policy.repeats")
         listed = isinstance(params, Sequence) and not isinstance(params, str)
         given: list[Any] = list(params or [{}]) if listed or params is None else [params]
-        self._space, self._repeats = space, repeats
+        self._space, self._repeats, self._patch = space, repeats, patch
         self._wanted: dict[Hashable, Params] = {}
         problems = []
         for number, assignment in enumerate(given):
@@ -49,18 +55,18 @@ class Static:
         """What is still to be measured, at most `ask.count`: first every assignment once, then their repeats."""
         measured = self._measured(ask.history)
         trial = parent_of(ask.history)
-        parent = None if trial is None else trial.number
+        parent = 0 if self._patch else None if trial is None else trial.number
         proposals: list[Proposal] = []
         for cell, params in self._wanted.items():
             if cell not in measured:
-                proposals.append(Proposal(params=params, parent=parent, source="static", rationale="given"))
+                proposals.append(Proposal(params=params, patch=self._patch, parent=parent, source="static", rationale="given"))
         for repeat in range(1, self._repeats):
             for cell, params in self._wanted.items():
                 if cell in measured and len(measured[cell]) <= repeat:
                     root = min(measured[cell])
                     said = f"measurement {repeat + 1} of {self._repeats} of trial {root}"
                     again = Proposal(params=params, parent=root, repeat_of=root, source="static", rationale=said)
-                    proposals.append(again)
+                    proposals.append(replace(again, patch=self._patch, parent=0) if self._patch else again)
         return proposals[: ask.count]
 
     def _measured(self, history: History) -> dict[Hashable, list[int]]:
@@ -70,7 +76,7 @@ class Static:
         measured: dict[Hashable, list[int]] = {}
         settled = (s.trial for s in history.settled if s.outcome.status is not Status.LOST)
         for trial in chain(settled, history.pending):
-            if trial.source_hash == source:
+            if trial.proposal.patch == self._patch if self._patch else trial.source_hash == source:
                 root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
                 measured.setdefault(self._space.canonical(trial.proposal.params), []).append(root)
         return measured
