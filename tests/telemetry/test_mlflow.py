@@ -230,7 +230,7 @@ def test_long_and_hostile_names_and_values_and_thousands_of_points(tmp_path: Pat
             many = {f"deep/../{i}": tuple(float(j) for j in range(20)) for i in range(100)}
             curve = replace(entry.record.outcome.curve, metrics={**names, **many}, steps=(1e300,) * 10 + (0.5,) * 10)
             entry = replace(entry, record=replace(entry.record, outcome=replace(entry.record.outcome, curve=curve)))
-        if hasattr(entry.record, "trial"):
+        if isinstance(entry.record, StartTrial):
             proposal = replace(entry.record.trial.proposal, params=params)
             entry = replace(entry, record=replace(entry.record, trial=replace(entry.record.trial, proposal=proposal)))
         entries.append(entry)
