@@ -105,9 +105,7 @@ class Campaign:
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
         self._source_of[-1] = event.source_hash
-        return self._submit(
-            Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
-        )
+        return self._submit(Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults"))
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
         self._open_ask = None
@@ -216,7 +214,9 @@ class Campaign:
             return []
         ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
         self._stopped = True
-        return [StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)]
+        return [
+            StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
+        ]
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
