@@ -10,7 +10,11 @@ from autoresearch_rl.events import Entry
 
 
 class Sink(AbstractContextManager["Sink"], Protocol):
-    """One place where events are shown or kept; a live one lasts from entering to leaving the context."""
+    """One place where events are shown or kept; a live one lasts from entering to leaving the context.
+
+    A campaign that is resumed, or rebuilt from its journal, is fed from its first entry, without `Reported`: entries that a
+    sink of this run directory saw before change nothing.
+    """
 
     def record(self, entry: Entry) -> None:
         """Called by the loop's thread after the journal has the entry; must return within a millisecond."""

@@ -59,7 +59,11 @@ def table(view: View) -> RenderableType:
     opened = view.tally.opened
     if opened is None:
         return Text("starting ...", style="dim")
-    parts: list[RenderableType] = [_title(opened, view.run_dir), _bar(view, opened), _best(view.tally, opened)]
+    parts: list[RenderableType] = [
+        _title(opened, view.run_dir),
+        _bar(view, opened),
+        _best(view.tally, opened, view.width < _NARROW),
+    ]
     running = sorted(view.tally.running.values(), key=lambda run: run.slot)
     room = view.height - 15
     if running:
@@ -116,20 +120,21 @@ def _bar(view: View, opened: Opened) -> RenderableType:
     return grid
 
 
-def _best(tally: Tally, opened: Opened) -> RenderableType:
+def _best(tally: Tally, opened: Opened, narrow: bool) -> RenderableType:
     if tally.best is None:
         return Text("best  no score yet", style="dim")
     score = Text.assemble(("best  ", "dim"), f"{printable(opened.metric)} ", (number(tally.best), "bold green"))
-    said = score.append(f"  trial {tally.leader}  ").append_text(_gain(tally))
+    said = score.append(f"  trial {tally.leader}  ").append_text(_gain(tally, short=narrow))
     said.no_wrap, said.overflow = True, "ellipsis"
     return said
 
 
-def _gain(tally: Tally) -> Text:
+def _gain(tally: Tally, *, short: bool = False) -> Text:
     gain = tally.gain()
     if gain is None or tally.leader == 0:
         return Text("the baseline", style="dim")
-    return Text(f"{abs(gain):.3g} {'better' if gain >= 0 else 'worse'} than baseline", style="dim")
+    said = f"{abs(gain):.3g} {'better' if gain >= 0 else 'worse'}"
+    return Text(said if short else f"{said} than baseline", style="dim")
 
 
 def _running(running: Sequence[Running], opened: Opened, view: View) -> RenderableType:

@@ -66,5 +66,5 @@ def _close(name: str, sink: Sink, told: bool = False) -> None:
 
 def _warn(name: str, error: Exception) -> None:
     said = str(error).strip() or type(error).__name__
-    _LOG.warning("telemetry.%s is switched off: %s (the campaign goes on; its journal has everything)", name, said)
+    _LOG.warning("telemetry.%s is switched off: %s (no trial is affected; the journal has everything)", name, said)
     _LOG.debug("telemetry.%s", name, exc_info=error)

@@ -16,6 +16,7 @@ from platformdirs import user_cache_path
 from autoresearch_rl.events import Entry
 from autoresearch_rl.telemetry import mlflow_database
 from autoresearch_rl.telemetry.mlflow_runs import Models, RunWriter
+from autoresearch_rl.telemetry.text import first_line
 
 _LOG = logging.getLogger(__name__)
 _PAUSE_S = 1.0
@@ -45,8 +46,10 @@ class Mlflow:
             cache: Folder for the template of new databases, by default the user's cache.
 
         Raises:
-            ValueError: `models` is none of the three, or `drain_s` is negative.
+            ValueError: `uri` is empty, `models` is none of the three, or `drain_s` is negative.
         """
+        if not uri:
+            raise ValueError("telemetry.mlflow.uri is empty; it must be an address such as sqlite:///mlflow.db")
         if models not in ("kept", "all", "none"):
             raise ValueError(f"telemetry.mlflow.models is {models!r}; it must be kept, all or none")
         if drain_s < 0:
@@ -104,7 +107,10 @@ class MlflowSink:
         failure, self._failure = self._failure, None
         if failure is not None:
             address = mlflow_database.shown(self._uri)
-            said = str(failure).strip().partition("\n")[0] or type(failure).__name__
+            root: BaseException = failure
+            while root.__cause__ is not None:  # what the database or network said, rather than what three layers made of it
+                root = root.__cause__
+            said = first_line(str(root)) or type(root).__name__
             raise RuntimeError(f"writing to {address} failed: {said}") from failure
 
     def _work(self) -> None:

@@ -38,10 +38,11 @@ def shown(uri: str) -> str:
 def create(path: Path, cache: Path) -> None:
     """Makes the database where there is none, as a copy of a template that `cache` holds for this version of MLflow.
 
-    The template is MLflow's own work: an empty database after its migrations, in write-ahead mode. Raises OSError where
-    neither can be written.
+    The template is MLflow's own work: an empty database after its migrations, in write-ahead mode. Raises OSError where a
+    file cannot be written, sqlite3.DatabaseError where it is no database.
     """
     if path.exists() and path.stat().st_size:
+        _check(path)
         return
     template = _template(cache)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,14 @@ def create(path: Path, cache: Path) -> None:
             os.link(scratch, path)
     finally:
         scratch.unlink()
+
+
+def _check(path: Path) -> None:
+    """MLflow would try for minutes to open what is no database."""
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "no permission to write", str(path))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA schema_version")
 
 
 def _template(cache: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import rich.console
@@ -142,8 +143,8 @@ def test_summaries_of_campaigns_that_went_badly() -> None:
 
 
 @contextmanager
-def log_to(stream: object) -> Iterator[logging.StreamHandler]:  # type: ignore[type-arg]
-    handler = logging.StreamHandler(stream)  # type: ignore[arg-type]
+def log_to(stream: TextIO) -> Iterator[logging.StreamHandler[TextIO]]:
+    handler = logging.StreamHandler(stream)
     logging.getLogger().addHandler(handler)
     try:
         yield handler

@@ -3,6 +3,7 @@ import socket
 import sqlite3
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -229,7 +230,7 @@ def test_long_and_hostile_names_and_values_and_thousands_of_points(tmp_path: Pat
             many = {f"deep/../{i}": tuple(float(j) for j in range(20)) for i in range(100)}
             curve = replace(entry.record.outcome.curve, metrics={**names, **many}, steps=(1e300,) * 10 + (0.5,) * 10)
             entry = replace(entry, record=replace(entry.record, outcome=replace(entry.record.outcome, curve=curve)))
-        if hasattr(entry.record, "trial"):
+        if isinstance(entry.record, StartTrial):
             proposal = replace(entry.record.trial.proposal, params=params)
             entry = replace(entry, record=replace(entry.record, trial=replace(entry.record.trial, proposal=proposal)))
         entries.append(entry)
@@ -276,10 +277,21 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path, mlflow_cache: Path
     assert "No such file" in said
 
 
-def test_a_read_only_database(tmp_path: Path, mlflow_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_refuses_to_be_written(tmp_path: Path, mlflow_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, mlflow_cache, [])
-    said = told(caplog, tmp_path, Mlflow(f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true", cache=str(mlflow_cache)))
-    assert "readonly database" in said
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    assert "the disk is full" in told(caplog, tmp_path, Mlflow(address(tmp_path), cache=str(mlflow_cache)))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [(Path.mkdir, "unable to open"), (lambda path: path.write_text("x" * 999), "not a database")]
+)
+def test_something_else_in_the_database_s_place(
+    make: Callable[[Path], object], said: str, tmp_path: Path, mlflow_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path / "mlflow.db")
+    assert said in told(caplog, tmp_path, Mlflow(address(tmp_path), cache=str(mlflow_cache)))
 
 
 def test_a_server_that_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -324,6 +336,8 @@ def test_an_experiment_in_the_trash(tmp_path: Path, mlflow_cache: Path, caplog: 
 
 
 def test_arguments_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match=r"telemetry.mlflow.uri is empty; it must be an address"):
+        Mlflow("")
     with pytest.raises(ValueError, match=r"telemetry.mlflow.models is 'some'; it must be kept, all or none"):
         Mlflow(models="some")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"telemetry.mlflow.drain_s is -1"):

@@ -1,13 +1,14 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
-from autoresearch_rl.events import Decide, Entry, Proposed, SettledEvent, StartTrial
+from autoresearch_rl.events import Decide, Entry, Proposed, Record, SettledEvent, StartTrial
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.entries import FakeCampaign
 from autoresearch_rl.trial import Decision, Outcome, Proposal, Status, Trial
 
 
-def feed(tally: Tally, entries: object) -> list[Row]:
-    return [row for entry in entries if tally.is_new(entry) and (row := tally.feed(entry)) is not None]  # type: ignore[attr-defined]
+def feed(tally: Tally, entries: Iterable[Entry]) -> list[Row]:
+    return [row for entry in entries if tally.is_new(entry) and (row := tally.feed(entry)) is not None]
 
 
 def test_each_trial_gives_one_row_with_its_decision() -> None:
@@ -46,7 +47,11 @@ def test_gain_is_positive_for_smaller_scores_where_less_is_better() -> None:
     trial = Trial(number=1, proposal=Proposal(params={}), seed=1)
     outcome = Outcome(status=Status.OK, score=0.5)
     decision = Decision(candidate=1, verdict="keep", reason="better", leads=True)
-    records = (StartTrial(trial=trial), SettledEvent(number=1, attempt=1, outcome=outcome), Decide(decision=decision))
+    records: tuple[Record, ...] = (
+        StartTrial(trial=trial),
+        SettledEvent(number=1, attempt=1, outcome=outcome),
+        Decide(decision=decision),
+    )
     feed(
         tally,
         [Entry(seq=seq + i, at="2030-01-01T00:00:00+00:00", elapsed_s=9.0, record=record) for i, record in enumerate(records)],
