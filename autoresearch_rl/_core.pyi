@@ -62,7 +62,7 @@ class Forecast:
     def quantile(self, p: float) -> float:
         """The value below which the metric ends with probability p, 0 < p < 1. Raises ForecastError otherwise."""
     def beats(self, value: float) -> float:
-        """Probability that the metric ends better than `value`, in the direction given to `forecast`."""
+        """Probability that the metric ends better than `value`, in the direction given to `forecast`. Raises ForecastError on NaN."""
 
 def forecast(
     steps: npt.NDArray[np.float64],
@@ -74,8 +74,11 @@ def forecast(
 ) -> Forecast:
     """Forecasts the value at `target_step` from reports so far.
 
-    `steps` and `values` have shape [n]; steps do not decrease; points that are not finite are left out.
-    `direction` is `minimize` or `maximize`. Raises ForecastError on unequal lengths, a target that is not finite or lies before the last step.
+    `steps` and `values` have shape [n] and type float64; steps do not decrease; points that are not finite are left out.
+    `reference_curves` are finished curves of the same metric; three or more of them are used. `direction` is `minimize` or
+    `maximize`. The result is finite, and not informative with fewer than four points or without spread. Raises ForecastError
+    on unequal lengths, steps that decrease, no finite point at all, a target that is not finite or lies before the last step,
+    and an unknown direction.
     """
 
 def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:

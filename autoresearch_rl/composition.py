@@ -44,7 +44,7 @@ def run_campaigns(
     """
     codes: list[int] = []
 
-    @hydra_main(version_base="1.3", config_path="pkg://autoresearch_rl.conf", config_name="config")
+    @hydra_main(version_base="1.3", config_path=str(_HERE / "conf"), config_name="config")
     def job(config: DictConfig) -> None:
         if adjust is not None:
             adjust(config)
@@ -194,9 +194,9 @@ def _load_task(folder: Path) -> dict[str, Any]:
 def compose(arguments: list[str]) -> tuple[DictConfig, Path]:
     """The configuration that a command line composes to, and the run directory it would have. Raises HydraException, ConfigError."""
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_module
+    from hydra import initialize_config_dir
 
-    with initialize_config_module(version_base="1.3", config_module="autoresearch_rl.conf"):
+    with initialize_config_dir(version_base="1.3", config_dir=str(_HERE / "conf")):
         config = hydra_compose("config", with_task_folder(arguments), return_hydra_config=True)
         run_dir = Path(str(config.hydra.run.dir))
     with_flags = OmegaConf.to_container(config, resolve=False)

@@ -98,9 +98,8 @@ class Range:
         """A sentence that says what is wrong with the value; empty if nothing is."""
         kind = "a whole number" if self.integer else "a number"
         wanted = f"give {kind} from {self.low} to {self.high}"
-        if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
+        if not isinstance(value, (int, float)) or isinstance(value, bool if not self.integer else (bool, float)):
             return f"{self.name} is {value!r}, which is not {kind}: {wanted}."
-        assert isinstance(value, (int, float))
         # Sums of steps may be off by rounding.
         slack = 0.0 if self.step is None or self.integer else 1e-11 * max(abs(self.low), abs(self.high))
         if not self.low - slack <= value <= self.high + slack:  # false for NaN too

@@ -27,7 +27,7 @@ RESERVED = frozenset(f"{place}_dir" for place in ("checkpoint", "data", "model",
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RANGE_KEYS = ("low", "high", "log", "int", "step", "default", "when")
 _CHOICE_KEYS = ("choices", "default", "when")
-_LARGEST_INT = 2**53  # floats, and so samplers, tell whole numbers apart up to here
+_LARGEST_INT = 2**48  # samplers reckon in floats, which tell the whole numbers of such a range apart
 _UNQUOTED = "YAML reads the bare words yes, no, on, off, true and false as booleans: quote those that are meant as text."
 
 

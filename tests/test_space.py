@@ -254,8 +254,12 @@ def test_the_empty_space_is_one_cell() -> None:
 def test_samples_cover_ends_and_follow_the_logarithm() -> None:
     rng = np.random.default_rng(0)
     space = SearchSpace.from_config(
-        {"a": {"low": 1, "high": 4, "int": True}, "b": {"low": 1, "high": 100, "int": True, "log": True}, "c": {"low": 1e-4, "high": 1, "log": True}}
-    )  # fmt: skip
+        {
+            "a": {"low": 1, "high": 4, "int": True},
+            "b": {"low": 1, "high": 100, "int": True, "log": True},
+            "c": {"low": 1e-4, "high": 1, "log": True},
+        }
+    )
     drawn = [space.sample(rng) for _ in range(4000)]
     counts = np.bincount([sample["a"] for sample in drawn], minlength=5)[1:]
     assert (np.abs(counts - 1000) < 150).all()

@@ -75,6 +75,8 @@ class Campaign:
         self._waiting: dict[int, Trial] = {}
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
+        self._losses: dict[int, int] = {}
+        self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._curves: dict[int, CurveBuilder] = {}
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
@@ -149,20 +151,23 @@ class Campaign:
         trial, outcome = self._running.pop(event.number), event.outcome
         self._ordered.discard(event.number)
         self._curves.pop(event.number, None)
-        effects = self._start(self._pool.release(event.number)) if event.number in self._pool.holding else []
+        freed = self._pool.release(event.number) if event.number in self._pool.holding else []
         if outcome.status is Status.LOST:
-            if event.interrupted or trial.attempt < self._settings.max_attempts:
-                return effects + self._again(replace(trial, attempt=trial.attempt + 1))
-            message = f"lost {trial.attempt} times, the last time: {outcome.message}"
+            losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
+            if losses < self._settings.max_attempts:
+                return self._start(freed) + self._again(replace(trial, attempt=trial.attempt + 1))
+            message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
         self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
         self.log.settle(trial, outcome)
+        effects: list[Effect] = []
         for decision in self._settings.keep(self.log.view()):
             self.log.decide(decision)
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
+        effects += self._start(freed)
         if trial.number == 0 and (reason := self._unfit(outcome)):
             effects += self._end(_Ending(reason, failed=True))
         return effects
@@ -180,8 +185,10 @@ class Campaign:
         return ""
 
     # ---------------------------------------------------------------- what follows
-    def _submit(self, proposal: Proposal, repeat: int = 0) -> list[Effect]:
+    def _submit(self, proposal: Proposal) -> list[Effect]:
         number, self._numbers = self._numbers, self._numbers + 1
+        root = number if proposal.repeat_of is None else proposal.repeat_of
+        repeat = self._measured[root] = self._measured.get(root, -1) + 1
         parent = self._source_of[-1 if proposal.parent is None else proposal.parent]
         try:
             source = self._sources.derive(parent, proposal.patch)
@@ -195,10 +202,7 @@ class Campaign:
         first = self.log.view().find(root)
         if first is None or self._numbers >= (self._settings.max_trials or math.inf):
             return []
-        repeat = 1 + sum(
-            1 for trial in (*(s.trial for s in self.log.settled), *self.log.view().pending) if trial.proposal.repeat_of == root
-        )
-        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}), repeat)
+        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}))
 
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)

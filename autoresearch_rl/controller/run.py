@@ -29,7 +29,7 @@ from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.events import Opened, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
-from autoresearch_rl.telemetry.fanout import Fanout
+from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.trial import History
 
 _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
@@ -64,12 +64,7 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
 
     Raises ConfigError before any trial, CampaignError where it cannot go on.
     """
-    settings, devices = _equipped(plan)
-    problems = preflight(plan.task, settings, run_dir, devices)
-    if any(problem.fatal for problem in problems):
-        raise ConfigError(problems)
-    for problem in problems:
-        announce(f"warning: {problem}")
+    settings, devices = _checked(plan, run_dir, announce)
     run_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(run_dir, sync=settings.journal_sync))
@@ -92,7 +87,7 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
             campaign=campaign,
             journal=journal,
             proposer=Proposer(plan.policy, plan.task.search_space, settings),
-            sink=stack.enter_context(Fanout(plan.telemetry).open(run_dir)),
+            sink=stack.enter_context(FanOut(plan.telemetry, run_dir)),
             run_dir=run_dir,
             clock=clock,
             kill=kill,
@@ -115,6 +110,17 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
         )
         stop, history = live.run(opened, stages)
     return Finished(stop=stop, history=history, run_dir=run_dir)
+
+
+def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tuple[Settings, dict[str, tuple[int, ...]]]:
+    """As `_equipped`, after the checks; warnings are announced. Raises ConfigError."""
+    settings, devices = _equipped(plan)
+    problems = preflight(plan.task, settings, run_dir, devices)
+    if any(problem.fatal for problem in problems):
+        raise ConfigError(problems)
+    for problem in problems:
+        announce(f"warning: {problem}")
+    return settings, devices
 
 
 def _equipped(plan: Plan) -> tuple[Settings, dict[str, tuple[int, ...]]]:

@@ -14,11 +14,12 @@ from functools import partial
 from typing import Any
 
 from autoresearch_rl.errors import ConfigError, Problem
-from autoresearch_rl.parameter import Choice, Parameter
+from autoresearch_rl.parameter import Choice, Parameter, Range
 from autoresearch_rl.policy.tried import Taken, Tried, parent_of, require_at_least, require_parameters, untried
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.trial import Ask, Curve, History, Params, ParamValue, Proposal, Status
 
+_WHOLE = 10**6
 _DRAWS = 20  # tries to find a cell that was not measured yet, before one is drawn at random
 
 
@@ -43,8 +44,8 @@ class Tpe:
         """Up to `ask.count` cells, none of them settled or pending; fewer where no more are left."""
         import optuna
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group`
+        with warnings.catch_warnings():  # for the whole interpreter, so as short as can be
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `group`
             sampler = optuna.samplers.TPESampler(
                 seed=_seed(ask),
                 n_startup_trials=self._startup,
@@ -242,17 +243,25 @@ def _draw(
 
 
 # ---------------------------------------------------------------- parameters as Optuna sees them
+def _scale(parameter: Range) -> tuple[float, float, bool]:
+    """Low, high and whether values between are whole, as Optuna is to see them: steps are numbered.
+
+    Where there are very many whole numbers they are rounded afterwards: TPE loses a single one's share of the density.
+    """
+    low, high = parameter.low, parameter.high
+    if parameter.step is not None:
+        low, high = 0, (parameter.size or 1) - 1
+    return low, high, parameter.size is not None and high - low <= _WHOLE
+
+
 def _distribution(parameter: Parameter) -> Any:
-    """Choices and steps are numbered: Optuna would take `True` and 1 for the same choice, and rounds steps in its own way."""
+    """Choices are numbered: Optuna would take `True` and 1 for the same."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(parameter, Choice):
         return CategoricalDistribution(tuple(range(parameter.size)))
-    if parameter.step is not None:
-        return IntDistribution(0, (parameter.size or 1) - 1)
-    if parameter.integer:
-        return IntDistribution(int(parameter.low), int(parameter.high), log=True)
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    low, high, whole = _scale(parameter)
+    return (IntDistribution if whole else FloatDistribution)(low, high, log=parameter.log)
 
 
 def _encoded(parameter: Parameter, value: ParamValue) -> ParamValue:
@@ -263,11 +272,9 @@ def _suggest(trial: Any, parameter: Parameter) -> ParamValue:
     name = parameter.name
     if isinstance(parameter, Choice):
         return parameter.nth(trial.suggest_categorical(name, tuple(range(parameter.size))))
-    if parameter.step is not None:
-        return parameter.nth(trial.suggest_int(name, 0, (parameter.size or 1) - 1))
-    if parameter.integer:
-        return parameter.inside(trial.suggest_int(name, int(parameter.low), int(parameter.high), log=True))
-    return parameter.inside(trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log))
+    low, high, whole = _scale(parameter)
+    drawn = (trial.suggest_int if whole else trial.suggest_float)(name, low, high, log=parameter.log)
+    return parameter.inside(drawn) if parameter.step is None else parameter.nth(round(drawn))
 
 
 def _frozen(

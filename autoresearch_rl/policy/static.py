@@ -21,15 +21,15 @@ class Static:
     """
 
     def __init__(
-        self, space: SearchSpace, params: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (), repeats: int = 1
+        self, space: SearchSpace, params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None, repeats: int = 1
     ) -> None:
-        """`params`: one assignment or a list of them, defaults filled in; an empty one is the defaults.
+        """`params`: one assignment or a list of them, defaults filled in; None for the defaults alone.
 
         Raises ConfigError that lists every assignment outside the space.
         """
         require_at_least(1, repeats, "policy.repeats")
         listed = isinstance(params, Sequence) and not isinstance(params, str)
-        given: list[Any] = (list(params) or [{}]) if listed else [params]
+        given: list[Any] = list(params or [{}]) if listed or params is None else [params]
         self._space, self._repeats = space, repeats
         self._wanted: dict[Hashable, Params] = {}
         problems = []

@@ -70,7 +70,7 @@ class Tried:
             self._cells, self._read, self._last = {}, 0, None
             self.readings += 1
         for settled in history.last(len(history) - self._read):
-            if settled.outcome.status is not Status.LOST:
+            if _measured(settled):
                 cell = self._space.canonical(settled.trial.proposal.params)
                 self._cells.setdefault(settled.trial.source_hash, set()).add(cell)
             self._last = settled
@@ -80,6 +80,12 @@ class Tried:
         if self._last is None:
             return True
         return len(history) >= self._read and history.last(len(history) - self._read + 1)[0] is self._last
+
+
+def _measured(settled: Settled) -> bool:
+    """Whether it says anything about its parameters: not if it was lost, or if its patch was refused."""
+    status = settled.outcome.status
+    return status is not Status.LOST and not (status is Status.REJECTED and settled.trial.proposal.patch)
 
 
 def parent_of(history: History) -> Trial | None:

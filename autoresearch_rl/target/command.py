@@ -14,7 +14,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from autoresearch_rl.errors import ConfigError, LaunchError, Problem
 from autoresearch_rl.target import Job, JobResult, Report, Session
 from autoresearch_rl.target.launcher import Launcher
 from autoresearch_rl.target.reports import Reports
-from autoresearch_rl.trial import Order
+from autoresearch_rl.trial import Order, Progress
 
 _POLL_S = 0.1
 _TERM_S = 2.0
@@ -168,7 +168,8 @@ class _Stage:
     def _pass_on(self) -> None:
         """Passes reports on, and hears the order that stands."""
         order = None
-        for progress in self._reports.read() or [None]:
+        came: Sequence[Progress | None] = self._reports.read() or [None]
+        for progress in came:
             order = self._report(progress)
         if order is None or (self.order is not None and order.kind == self.order.kind):
             return

@@ -78,7 +78,7 @@ class _Channel:
         if not path:
             return None
         try:
-            found = os.stat(path)
+            found = os.stat(path)  # noqa: PTH116 - a Path costs more than the call
         except OSError:
             return None
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -161,9 +161,9 @@ class PlainSink:
             case StartTrial(trial=trial):
                 again = f" again (attempt {trial.attempt})" if trial.attempt > 1 else ""
                 defaults = self._tally.opened.defaults if self._tally.opened is not None else {}
-                return (
-                    f"trial {trial.number} starts{again}: {settings(trial.proposal.params, defaults)} ({trial.proposal.source})"
-                )
+                repeat = f" as a repeat of trial {trial.proposal.repeat_of}" if trial.proposal.repeat_of is not None else ""
+                params = settings(trial.proposal.params, defaults)
+                return f"trial {trial.number} starts{again}{repeat}: {params} ({trial.proposal.source})"
             case SettledEvent(outcome=outcome):
                 metric = self._tally.opened.metric if self._tally.opened is not None else ""
                 score = f": {metric} {number(outcome.score)}" if outcome.score is not None else ""

@@ -108,7 +108,7 @@ def _bar(view: View, opened: Opened) -> RenderableType:
     said.append(f"  {duration(view.now_s)}", style="dim")
     if limit is not None and 0 < done < limit and view.settled_s > 0:
         left_s = view.settled_s / done * (limit - done) - (view.now_s - view.settled_s)
-        said.append(f"  about {duration(max(1.0, left_s))} left", style="dim")
+        said.append(f"  about {duration(left_s)} left" if left_s >= 10 else "  a few seconds left", style="dim")
     if limit is None:
         return said
     grid = Table.grid(Column(ratio=1), Column(no_wrap=True), padding=(0, 1), expand=True)

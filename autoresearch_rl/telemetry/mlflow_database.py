@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,9 +49,9 @@ def create(path: Path, cache: Path) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     shutil.copyfile(template, scratch)
     try:
-        os.link(scratch, path)  # unlike a rename, this never replaces a database that another process has made meanwhile
-    except FileExistsError:
-        pass
+        # Unlike a rename, a link never replaces a database that another process has made meanwhile.
+        with suppress(FileExistsError):
+            os.link(scratch, path)
     finally:
         scratch.unlink()
 

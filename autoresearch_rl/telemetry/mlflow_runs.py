@@ -12,6 +12,7 @@ Reports are written while a trial runs; its compact curve, written at its end, h
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Literal
 from autoresearch_rl.events import Decide, Entry, Opened, Reported, Resumed, SettledEvent, StopCampaign
 from autoresearch_rl.telemetry import mlflow_database, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
-from autoresearch_rl.telemetry.tally import Row, Running, Tally
+from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.telemetry.text import first_line, number
 from autoresearch_rl.trial import Decision, Params, Status, Trial
 
@@ -31,11 +32,12 @@ _ENDS = {Status.OK: "FINISHED", Status.CANCELLED: "KILLED", Status.LOST: "KILLED
 
 @dataclass(slots=True)
 class _Run:
-    """A trial's run: its id, the attempt it shows, and whether it has ended."""
+    """A trial's run: its id, the attempt it shows, whether it has ended, has its parameters, has its model."""
 
     id: str
     attempt: int
     ended: bool = False
+    params: bool = False
     model: bool = False
 
 
@@ -90,9 +92,9 @@ class RunWriter:
     def flush(self) -> None:
         """Writes what waits: runs of trials that still run, their reports, the campaign's own metrics and tags."""
         for running in self._tally.running.values():
-            run = self._run_of(running)
+            run = self._run_of(running.trial, running.at, {"mlflow.runName": f"{running.trial.number:04d}"})
             if run.attempt == running.trial.attempt and not run.ended:
-                self._log(run.id, points=self._reports.pop(running.trial.number, ()))
+                self._log(run.id, points=self._reports.pop(running.trial.number, ()), params=self._params_of(run, running.trial))
         if self._parent:
             self._log(self._parent, points=self._parent_points, tags=self._parent_tags)
         self._parent_points, self._parent_tags = [], {}
@@ -121,9 +123,9 @@ class RunWriter:
             "mlflow.source.name": "arrl",
             "mlflow.source.type": "LOCAL",
             "mlflow.parentRunId": opened.tags.get("sweep_run"),
+            "mlflow.runName": f"{opened.tags.get('policy', 'campaign')} seed {opened.seed} {opened.campaign[-6:]}",
         }
-        title = f"{opened.tags.get('policy', 'campaign')} seed {opened.seed} {opened.campaign[-6:]}"
-        self._parent = found[0].info.run_id if found else self._create(title, at, facts)
+        self._parent = found[0].info.run_id if found else self._create(at, facts)
         if found:
             self._client.update_run(self._parent, status="RUNNING")
             for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
@@ -165,19 +167,23 @@ class RunWriter:
         self._parent_tags |= mlflow_values.tags({**settings, **leader})
 
     # ---------------------------------------------------------------- the trials' runs
-    def _run_of(self, running: Running | Row) -> _Run:
-        """The run that shows this attempt, or a later one; made where there is none. A lost attempt's run goes to the trash."""
-        trial = running.trial
+    def _run_of(self, trial: Trial, begun_at: str, facts: Mapping[str, object]) -> _Run:
+        """The run that shows this attempt, or a later one; made with `facts` as tags where there is none.
+
+        The run of an earlier attempt, which was lost, goes to the trash.
+        """
         run = self._runs.get(trial.number)
         if run is not None and run.attempt >= trial.attempt:
             return run
         if run is not None:
             self._client.delete_run(run.id)
-        at = running.at if isinstance(running, Running) else running.begun_at
-        created = self._create(f"{trial.number:04d}", at, self._facts(trial))
-        run = self._runs[trial.number] = _Run(created, trial.attempt)
-        self._log(run.id, params=mlflow_values.params(trial.proposal.params))
+        run = self._runs[trial.number] = _Run(self._create(begun_at, {**self._facts(trial), **facts}), trial.attempt)
         return run
+
+    def _params_of(self, run: _Run, trial: Trial) -> dict[str, str]:
+        """The trial's parameters the first time that they are asked for."""
+        given, run.params = run.params, True
+        return {} if given else mlflow_values.params(trial.proposal.params)
 
     def _facts(self, trial: Trial) -> dict[str, object]:
         opened, proposal = self._tally.opened, trial.proposal
@@ -212,27 +218,36 @@ class RunWriter:
             self._parent_points.append(("score", outcome.score, ended_ms, trial.number))
             if self._tally.best is not None:
                 self._parent_points.append(("best", self._tally.best, ended_ms, trial.number))
-        run = self._run_of(row)
+        facts = self._final_facts(row)
+        before = self._runs.get(trial.number)
+        run = self._run_of(trial, row.begun_at, facts)
         if run.ended or run.attempt > trial.attempt:
             return
         points = [*mlflow_values.points(outcome.curve, millis(row.begun_at))]
         points += [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
-        facts = {
-            "status": outcome.status,
-            "message": outcome.message,
-            "verdict": outcome.verdict.kind if outcome.verdict is not None else None,
-            "tier": outcome.verdict.tier if outcome.verdict is not None else None,
-            "verdict.reason": outcome.verdict.reason if outcome.verdict is not None else None,
-            "usd": outcome.usage.get("usd"),
-            "decision": row.said,
-            "reason": row.reason,
-            "mlflow.note.content": "\n\n".join(part for part in (row.reason, trial.proposal.rationale, outcome.message) if part),
-            "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
-        }
-        self._log(run.id, points=points, params=mlflow_values.params(trial.proposal.params), tags=mlflow_values.tags(facts))
+        tags = mlflow_values.tags(facts) if run is before else {}
+        self._log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
         self._upload(run, trial.number, outcome.artifacts, row.said)
         self._client.set_terminated(run.id, _ENDS.get(outcome.status, "FAILED"), ended_ms)
         run.ended = True
+
+    def _final_facts(self, row: Row) -> dict[str, object]:
+        trial, outcome, verdict = row.trial, row.outcome, row.outcome.verdict
+        said = [row.reason, trial.proposal.rationale, outcome.message]
+        # Others wrote this, and MLflow shows it as Markdown: as code it cannot fetch pictures from anywhere.
+        note = "\n\n".join(f"```\n{part.replace('`', chr(39))}\n```" for part in said if part)
+        return {
+            "status": outcome.status,
+            "message": outcome.message,
+            "verdict": verdict.kind if verdict is not None else None,
+            "tier": verdict.tier if verdict is not None else None,
+            "verdict.reason": verdict.reason if verdict is not None else None,
+            "usd": outcome.usage.get("usd"),
+            "decision": row.said,
+            "reason": row.reason,
+            "mlflow.note.content": note,
+            "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
+        }
 
     def _lose(self, record: SettledEvent, at: str) -> None:
         """An attempt was lost: its run, if there is one yet, ends here until the next attempt takes its place."""
@@ -256,11 +271,16 @@ class RunWriter:
 
     def _upload(self, run: _Run, trial: int, artifacts: Mapping[str, str], verdict: str) -> None:
         folder = self._attempt_folder(trial, run.attempt)
-        for name, path in artifacts.items():
-            if name == "patch.diff" or (self._logs and name.endswith(".log")):
-                text = mlflow_values.head_and_tail(folder / path)
-                if text is not None:
-                    self._client.log_text(run.id, text, name if name == "patch.diff" else f"logs/{name}")
+        wanted = {
+            name: path for name, path in artifacts.items() if name == "patch.diff" or (self._logs and name.endswith(".log"))
+        }
+        texts = {name: text for name, path in wanted.items() if (text := mlflow_values.head_and_tail(folder / path)) is not None}
+        if texts:
+            with tempfile.TemporaryDirectory() as scratch:
+                (logs := Path(scratch, "logs")).mkdir()
+                for name, text in texts.items():
+                    (Path(scratch) if name == "patch.diff" else logs).joinpath(name).write_text(text)
+                self._client.log_artifacts(run.id, scratch)
         if "model" in artifacts:
             self._upload_model(run, trial, verdict)
 
@@ -307,9 +327,9 @@ class RunWriter:
             if not token:
                 return found
 
-    def _create(self, name: str, at: str, facts: Mapping[str, object]) -> str:
+    def _create(self, at: str, facts: Mapping[str, object]) -> str:
         tags = mlflow_values.tags(facts)
-        return str(self._client.create_run(self._experiment_id, start_time=millis(at), tags=tags, run_name=name).info.run_id)
+        return str(self._client.create_run(self._experiment_id, start_time=millis(at), tags=tags).info.run_id)
 
     def _log(
         self,

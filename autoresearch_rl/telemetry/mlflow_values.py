@@ -64,7 +64,7 @@ def reported(progress: Progress, begun_ms: int) -> Iterator[Point]:
 
 def _point(metric: str, value: float, step: float, elapsed_s: float, begun_ms: int) -> Point:
     """Steps and times are the trial's own word, and MLflow holds 64-bit integers: fractions of a step are cut off."""
-    return f"progress/{name(metric)}", float(value), _whole(step, 1), begun_ms + max(0, _whole(elapsed_s, 1000))
+    return name(f"progress/{metric}"), float(value), begun_ms + max(0, _whole(elapsed_s, 1000)), _whole(step, 1)
 
 
 def _whole(value: float, scale: int) -> int:

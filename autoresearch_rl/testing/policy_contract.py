@@ -24,7 +24,7 @@ from autoresearch_rl.policy import Policy
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.policy_campaign import Asked, Fresh, Simulated, simulate, through_json
 from autoresearch_rl.testing.policy_process import as_text
-from autoresearch_rl.trial import Curve, Outcome, Params, Proposal, Status
+from autoresearch_rl.trial import Ask, Curve, Outcome, Params, Proposal, Status
 
 SPACES: Mapping[str, SearchSpace] = {
     "mixed": SearchSpace.from_config(
@@ -154,7 +154,7 @@ class PolicyContract:
 
     def test_nothing_is_changed_by_an_ask(self, space: SearchSpace) -> None:
         """History and space are the same before and after."""
-        asked = self.run(space).asks[-1]
+        asked = simulate(_Drawing(space), space, score, trials=self.trials, concurrency=3, seed=5).asks[-1]
         before = pickle.dumps((asked.history.settled, asked.history.decisions, asked.history.pending, space.parameters))
         _answer(self.make(space), asked)
         assert before == pickle.dumps((asked.history.settled, asked.history.decisions, asked.history.pending, space.parameters))
@@ -202,6 +202,16 @@ ENDINGS: Sequence[Outcome] = (
     Outcome(status=Status.REJECTED),
     Outcome(status=Status.TAMPERED),
 )
+
+
+class _Drawing:
+    """Draws without a look at anything."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+
+    def propose(self, ask: Ask) -> Sequence[Proposal]:
+        return [Proposal(params=self._space.sample(ask.rng), source="drawing") for _ in range(ask.count)]
 
 
 def _answer(policy: Policy, asked: Asked) -> str:

@@ -16,7 +16,13 @@ _MOST_RECORD_S = 0.001
 
 
 class TelemetryContract:
-    """A pytest class: `class TestMine(TelemetryContract)` with `make` and, where something is left behind, `kept`."""
+    """A pytest class: `class TestMine(TelemetryContract)` with `make` and, where files in the folder do not tell, `kept`.
+
+    Attributes:
+        many: Trials of the long campaign; fewer for a sink that takes long to write them.
+    """
+
+    many = 300
 
     def make(self, folder: Path) -> Telemetry:
         """Returns a new instance that keeps what it keeps in `folder`, which is the run directory too."""
@@ -65,7 +71,7 @@ class TelemetryContract:
 
     def test_record_returns_at_once_however_many_trials_there_were(self, tmp_path: Path) -> None:
         """The loop's thread waits for it: within a millisecond as a rule, and as fast at the end as at the beginning."""
-        entries = list(FakeCampaign(trials=300))
+        entries = list(FakeCampaign(trials=self.many))
         times_s = []
         with self.make(tmp_path).open(tmp_path) as sink:
             for entry in entries:

@@ -89,10 +89,21 @@ def test_same_seed_same_campaign(tmp_path: Path) -> None:
 
 
 def test_repeats_share_seeds_by_index(tmp_path: Path) -> None:
-    sim = simulation(tmp_path)
+    def again(ask: Any) -> list[Proposal]:
+        number = len(ask.history)
+        if number in (1, 4):  # a new candidate, then two measurements more of it
+            return [Proposal(params={"x": 0.1 * number})]
+        return [Proposal(params={"x": 0.1 * (1 if number < 4 else 4)}, repeat_of=1 if number < 4 else 4)]
+
+    sim = simulation(tmp_path, policy=Scripted(again), max_trials=7)
     play(sim, tmp_path)
-    seeds = {s.trial.seed for s in sim.campaign.log.settled}
-    assert len(seeds) == 1, "the first measurement of every candidate has the same seed"
+    seeds = [s.trial.seed for s in sim.campaign.log.settled]
+    assert seeds[1:4] == seeds[4:7], "the k-th measurement of every candidate has the same seed"
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[1:4])) == 3
+    candidate = sim.campaign.log.view().candidate(4)
+    assert candidate is not None
+    assert candidate.n == 3
 
 
 def test_failed_baseline_ends_the_campaign(tmp_path: Path) -> None:

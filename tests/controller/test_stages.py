@@ -136,7 +136,8 @@ def test_every_way_of_outputs_to_be_wrong(tmp_path: Path) -> None:
     assert said["list"].startswith("the evaluator refused the outputs")
     assert said["nojson"].startswith("output refused (bad_format)")
     assert said["large"].startswith("output refused (too_large)")
-    for mode in ("link", "fifo", "folder"):
+    assert said["link"].startswith("output refused (linked)")
+    for mode in ("fifo", "folder"):
         assert said[mode].startswith("output refused (not_regular)"), said[mode]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 
 from autoresearch_rl.policy import Policy
 from autoresearch_rl.policy.grid import Grid
@@ -10,6 +13,7 @@ from autoresearch_rl.policy.optimizer import CmaEs, Tpe
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.policy.static import Static
 from autoresearch_rl.space import SearchSpace
+from autoresearch_rl.testing.policy_campaign import simulate
 from autoresearch_rl.testing.policy_contract import PolicyContract
 
 
@@ -37,3 +41,19 @@ class TestTpe(PolicyContract):
 class TestCmaEs(PolicyContract):
     def make(self, space: SearchSpace) -> Policy:
         return CmaEs(space, population=4)
+
+
+@pytest.mark.parametrize("make", [Random, Grid, Tpe, CmaEs])
+def test_the_widest_ranges_allowed_are_no_trouble(make: Callable[[SearchSpace], Policy]) -> None:
+    most = 2**48
+    space = SearchSpace.from_config(
+        {
+            "whole": {"low": -most, "high": most, "int": True},
+            "log_whole": {"low": 1, "high": most, "int": True, "log": True},
+            "stepped": {"low": 0, "high": most, "int": True, "step": 2},
+            "real": {"low": -1e307, "high": 1e307},
+            "log": {"low": 1e-300, "high": 1e300, "log": True},
+        }
+    )
+    simulated = simulate(make(space), space, lambda params: abs(float(params["whole"])), trials=25, concurrency=3)
+    assert {space.check(settled.trial.proposal.params) for settled in simulated.log.settled} == {""}
