@@ -92,3 +92,26 @@ def load_task(name: str) -> Task:
 def example(tmp_path: Path) -> Callable[..., Example]:
     """Makes the example NAME in a folder of its own."""
     return lambda name, folder="a": Example(task=load_task(name), root=tmp_path / folder)
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Example]:
+    return {
+        name: Example(task=load_task(name), root=tmp_path_factory.mktemp(name)) for name in ("skeleton", "digits", "stdlib_lm")
+    }
+
+
+@pytest.fixture
+def prepared(example: Callable[..., Example], _shared: dict[str, Example]) -> Callable[..., Example]:
+    """Makes the example NAME with its data, which are prepared once in a session."""
+
+    def make(name: str, folder: str = "a") -> Example:
+        origin, copy = _shared[name], example(name, folder)
+        if not (origin.root / "private").exists():
+            done = origin.run("prepare", AR_DATA_SEED="5")
+            assert done.returncode == 0, done.stderr
+        for part in ("data", "test", "private"):
+            shutil.copytree(origin.folder(part), copy.root / part)
+        return copy
+
+    return make

@@ -9,10 +9,8 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 
 
 @pytest.fixture
-def language(example):
-    made = example("stdlib_lm")
-    assert made.run("prepare", AR_DATA_SEED="5").returncode == 0
-    return made
+def language(prepared):
+    return prepared("stdlib_lm")
 
 
 def test_no_context_holds_the_target_of_another_and_training_saw_none(language):

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: trials that run s
 
 import numpy as np
 
-from autoresearch_rl.target.progress import emit_progress
+from autoresearch_rl import emit_progress
 
 DEFAULTS = {
     "optimizer": "sgd",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch_rl.target.progress import emit_progress
+from autoresearch_rl import emit_progress
 
 # Outside a campaign there are no parameters in the environment, and these hold.
 DEFAULTS = {"width": 8, "frequency": 1.0, "optimizer": "sgd", "lr": 0.05, "beta": 0.9}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoresearch_rl.target.progress import emit_progress
+from autoresearch_rl import emit_progress
 
 DEFAULTS = {
     "lr": 0.0005,
@@ -26,7 +26,7 @@ DEFAULTS = {
     "batch_size": 32,
 }
 CONTEXT = 128
-TOKENS = 800_000  # read by every trial, whatever its batch size
+TOKENS = 500_000  # read by every trial, whatever its batch size
 REPORTS = 25
 HELD_OUT = 0.02  # share of the training text, at its end, that only measures progress
 
