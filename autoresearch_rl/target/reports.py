@@ -50,9 +50,12 @@ class Reports:
             size = os.fstat(self._descriptor or 0).st_size
             if size - self._offset > _LAST_BYTES:
                 self._offset, self._begun, self._skipping = size - _LAST_BYTES, b"", True
-        found = []
+        found: list[Progress] = []
         for _ in range(_LAST_BYTES // _ROUND_BYTES + 1):
-            found += self._parsed(self._bytes(_ROUND_BYTES))
+            fresh = self._bytes(_ROUND_BYTES)
+            if not fresh:
+                break
+            found += self._parsed(fresh)
         # The last line of a trial that was killed may be whole but for its end.
         return found + self._parsed(b"\n")
 

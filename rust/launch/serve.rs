@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(1800);
 /// Between two looks for orphans of a keeper that died.
 const HUNT: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 20_000_000,
+    tv_nsec: 100_000_000,
 };
 
 /// Serves until the controller closes its end, dies, or SIGTERM comes; kills all that was started and returns.
