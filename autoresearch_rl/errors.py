@@ -5,7 +5,6 @@ ArrlError
 ├── CampaignError        a campaign cannot go on (exit 1)
 │   ├── JournalError     the journal is broken, newer than this version, or in use by another controller
 │   ├── PolicyError      a policy raised, or proposed what is not in the search space
-│   ├── BaselineError    trial 0 failed, so nothing can be compared with it
 │   └── EvaluatorError   the frozen evaluator or prepare step fails by itself
 ├── PatchError           a patch was refused; carries a code and the nearest place
 ├── PoolError            a resource request that can never be granted or makes no sense
@@ -62,10 +61,6 @@ class JournalError(CampaignError):
 
 class PolicyError(CampaignError):
     """A policy raised, or proposed what is not in the search space."""
-
-
-class BaselineError(CampaignError):
-    """Trial 0 failed, so nothing can be compared with it."""
 
 
 class EvaluatorError(CampaignError):

@@ -31,6 +31,7 @@ class Opened:
         defaults: The search space's default parameters.
         capacity: Resources of the pool; `trial` is the number of trials at a time.
         max_trials: None where trials are not limited.
+        prepare_s: Seconds that preparing the data took just before.
         tags: Further facts shown by telemetry (`policy`, `target`, `sweep`, `isolation`).
     """
 
@@ -50,6 +51,7 @@ class Opened:
     defaults: Params = field(default_factory=dict)
     capacity: Mapping[str, float] = field(default_factory=dict)
     max_trials: int | None = None
+    prepare_s: float = 0.0
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -196,9 +198,7 @@ class Reported:
     progress: Progress | None = None
 
 
-Event = (
-    Opened | Proposed | LlmCall | Progressed | Paused | Released | SettledEvent | Interrupted | Requested | Failed | Resumed
-)
+Event = Opened | Proposed | LlmCall | Progressed | Paused | Released | SettledEvent | Interrupted | Requested | Failed | Resumed
 Effect = AskPolicy | StartTrial | OrderTrial | Decide | StopCampaign
 Record = Event | Effect
 

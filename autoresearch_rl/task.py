@@ -8,16 +8,25 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.space import SearchSpace
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-FileName = Annotated[str, Field(pattern=r"^(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9_.][A-Za-z0-9_./ -]*$")]
+
+
+def _inside(name: str) -> str:
+    """A relative path that stays inside its folder."""
+    if any(part in (".", "..") for part in PurePosixPath(name).parts) or PurePosixPath(name).as_posix() != name:
+        raise ValueError("must be a plain relative path inside the folder")
+    return name
+
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]*$"), AfterValidator(_inside)]
 Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -201,7 +210,7 @@ class Task(_Strict):
         return [*self._check_files(), *self._check_commands(), *self._check_names()]
 
     def _check_files(self) -> list[Problem]:
-        problems = []
+        problems: list[Problem] = []
         for role in ("frozen", "mutable"):
             for name in getattr(self.files, role):
                 try:
@@ -239,7 +248,9 @@ class Task(_Strict):
     def _unknown_fields(self, stage: str, part: str) -> list[Problem]:
         unknown = [name for name in _FIELD.findall(part) if name not in self.search_space.names]
         remedy = "Use a name of task.space, or write the braces in another way."
-        message = f"{stage}_cmd: {part!r} names the parameter {unknown[0]!r}, which is not in the search space." if unknown else ""
+        message = (
+            f"{stage}_cmd: {part!r} names the parameter {unknown[0]!r}, which is not in the search space." if unknown else ""
+        )
         return [Problem(code="command-parameter", message=message, remedy=remedy)] if unknown else []
 
     def _check_names(self) -> list[Problem]:

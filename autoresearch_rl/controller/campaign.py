@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autoresearch_rl._core import Grant, Pool
+from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stopping import stop_rules
@@ -25,6 +26,7 @@ from autoresearch_rl.events import (
     Interrupted,
     Opened,
     OrderTrial,
+    Progressed,
     Proposed,
     Released,
     Requested,
@@ -32,7 +34,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import HistoryLog, Order, Proposal, Status, Trial
+from autoresearch_rl.trial import HistoryLog, Order, Outcome, Proposal, Status, Trial
 
 _POLICY_ERRORS_IN_A_ROW = 3
 
@@ -73,6 +75,10 @@ class Campaign:
         self._waiting: dict[int, Trial] = {}
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
+        self._losses: dict[int, int] = {}
+        self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
+        self._curves: dict[int, CurveBuilder] = {}
+        self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
         self._open_ask: int | None = None
         self._exhausted = False
@@ -89,6 +95,8 @@ class Campaign:
                 effects = self._take(event, elapsed_s)
             case SettledEvent():
                 effects = self._settle(event)
+            case Progressed():
+                effects = self._judge(event, elapsed_s)
             case Released():
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
@@ -104,8 +112,10 @@ class Campaign:
 
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
-        self._source_of[-1] = event.source_hash
-        return self._submit(Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults"))
+        self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
+        return self._submit(
+            Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
+        )
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
         self._open_ask = None
@@ -123,31 +133,62 @@ class Campaign:
             effects += self._submit(replace(proposal, parent=0 if parent is None else parent))
         return effects
 
+    def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
+        trial, rule = self._running.get(event.number), self._settings.cancel
+        if rule is None or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
+            return []
+        curve = self._curves.setdefault(event.number, CurveBuilder())
+        curve.add(event.progress, elapsed_s)
+        if event.number == 0 or self._ending:
+            return []  # everything is measured against the baseline, and what ends the campaign has ordered already
+        order = rule.judge(curve.build(), self._progress_metric, self.log.view())
+        if order is None:
+            return []
+        self._ordered.add(event.number)
+        return [OrderTrial(number=event.number, attempt=event.attempt, order=order)]
+
     def _settle(self, event: SettledEvent) -> list[Effect]:
         trial, outcome = self._running.pop(event.number), event.outcome
         self._ordered.discard(event.number)
-        effects = self._start(self._pool.release(event.number)) if event.number in self._pool.holding else []
+        self._curves.pop(event.number, None)
+        freed = self._pool.release(event.number) if event.number in self._pool.holding else []
         if outcome.status is Status.LOST:
-            if event.interrupted or trial.attempt < self._settings.max_attempts:
-                return effects + self._again(replace(trial, attempt=trial.attempt + 1))
-            message = f"lost {trial.attempt} times, the last time: {outcome.message}"
+            losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
+            if losses < self._settings.max_attempts:
+                return self._start(freed) + self._again(replace(trial, attempt=trial.attempt + 1))
+            message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
         self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
         self.log.settle(trial, outcome)
+        effects: list[Effect] = []
         for decision in self._settings.keep(self.log.view()):
             self.log.decide(decision)
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
-        if trial.number == 0 and outcome.score is None and self._settings.require_baseline:
-            reason = f"the baseline (trial 0) has no score: {outcome.message or outcome.status}"
+        effects += self._start(freed)
+        if trial.number == 0 and (reason := self._unfit(outcome)):
             effects += self._end(_Ending(reason, failed=True))
         return effects
 
+    def _unfit(self, baseline: Outcome) -> str:
+        """Why a campaign cannot go on from this baseline, empty if it can."""
+        if baseline.score is None:
+            said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
+            return said if self._settings.require_baseline else ""
+        if self._settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
+            return (
+                f"the baseline (trial 0) reported no {self._progress_metric!r}, which controller.cancel needs; "
+                "call emit_progress in training, or set controller/cancel=off"
+            )
+        return ""
+
     # ---------------------------------------------------------------- what follows
-    def _submit(self, proposal: Proposal, repeat: int = 0) -> list[Effect]:
+    def _submit(self, proposal: Proposal) -> list[Effect]:
         number, self._numbers = self._numbers, self._numbers + 1
+        root = number if proposal.repeat_of is None else proposal.repeat_of
+        repeat = self._measured[root] = self._measured.get(root, -1) + 1
         parent = self._source_of[-1 if proposal.parent is None else proposal.parent]
         try:
             source = self._sources.derive(parent, proposal.patch)
@@ -161,10 +202,7 @@ class Campaign:
         first = self.log.view().find(root)
         if first is None or self._numbers >= (self._settings.max_trials or math.inf):
             return []
-        repeat = 1 + sum(
-            1 for trial in (*(s.trial for s in self.log.settled), *self.log.view().pending) if trial.proposal.repeat_of == root
-        )
-        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}), repeat)
+        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}))
 
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)
@@ -214,9 +252,7 @@ class Campaign:
             return []
         ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
         self._stopped = True
-        return [
-            StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
-        ]
+        return [StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)]
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
@@ -232,7 +268,8 @@ class Campaign:
             return 0
         # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
         ended = self._settings.concurrency * self._ask_s / self._trial_s
-        return 0 if ended < 0.1 else min(math.ceil(ended), 4 * self._settings.concurrency)
+        # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
+        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self._settings.concurrency)
 
 
 def _smooth(average: float, value: float) -> float:

@@ -10,6 +10,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -123,7 +124,8 @@ class Journal:
                 self.blobs.sync()
                 os.fdatasync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._descriptor, self._size)
+            with suppress(OSError):  # the torn line is cut off by the next reader then
+                os.ftruncate(self._descriptor, self._size)
             raise JournalError(f"{self.path} cannot be written: {error.strerror or error}") from error
         if self._failure is not None:
             raise JournalError(f"{self.path} cannot be synced to disk: {self._failure.strerror}")

@@ -30,6 +30,7 @@ from autoresearch_rl.events import (
     Failed,
     Interrupted,
     OrderTrial,
+    Progressed,
     Reported,
     Requested,
     SettledEvent,
@@ -68,24 +69,26 @@ class Live:
 
     Attributes:
         kill: Kills every child at once; called on a second Ctrl-C and on errors.
+        watched: Whether a cancel rule wants to see the reports.
     """
 
     campaign: Campaign
     journal: Journal
     proposer: Proposer
-    trials: RunTrial
     sink: Sink
     run_dir: Path
     clock: Clock
-    kill: Callable[[], None]
+    kill: Callable[[], object]
+    watched: bool = False
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
     _controls: dict[int, Control] = field(default_factory=dict)
     _attempts: dict[int, int] = field(default_factory=dict)
     _end: StopCampaign | None = None
     _polled_s: float = 0.0
 
-    def run(self, opened: Event) -> tuple[StopCampaign, History]:
+    def run(self, opened: Event, trials: RunTrial) -> tuple[StopCampaign, History]:
         """Returns why it ended, and its history. Raises JournalError where the journal cannot be written; children are dead then."""
+        self._trials = trials
         with ExitStack() as stack:
             stack.enter_context(self._signals())
             stack.callback(self.kill)
@@ -110,6 +113,8 @@ class Live:
             if not isinstance(event, Reported):
                 return event
             self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
+            if self.watched and event.progress is not None:
+                return Progressed(number=event.number, attempt=event.attempt, progress=event.progress)
 
     def _post(self, event: Event) -> None:
         """The only way in: the event is written, then each effect is written before any is carried out."""
@@ -143,7 +148,7 @@ class Live:
     def _work(self, start: StartTrial, control: Control) -> None:
         """A worker thread: whatever happens becomes an event, or the loop would wait for ever."""
         try:
-            self.inbox.put(self.trials.run(start, control))
+            self.inbox.put(self._trials.run(start, control))
         except ArrlError as error:
             self._give_up(start, str(error), control)
         except OSError as error:
@@ -175,8 +180,9 @@ class Live:
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 raw: Mapping[str, object] = json.loads(path.read_text())
+                request = Requested(request=str(raw["request"]), arguments=dict(raw))
                 path.unlink()
-                return Requested(request=str(raw["request"]), arguments=dict(raw))
+                return request
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
                 path.rename(path.with_suffix(".bad"))

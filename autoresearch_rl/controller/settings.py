@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from autoresearch_rl.controller.cancelling import CancelRule
 from autoresearch_rl.controller.keeping import KeepRule
 from autoresearch_rl.errors import ConfigError, Problem
 
@@ -17,6 +18,7 @@ class Settings:
 
     Attributes:
         keep: Rule that decides what is kept.
+        cancel: Rule that decides which running trials are doomed; None lets every trial run to its end.
         seed: Campaign seed; every random stream derives from it.
         concurrency: Trials at a time.
         max_trials: Trials in all, baseline and repeats included; None for no limit.
@@ -35,6 +37,7 @@ class Settings:
     """
 
     keep: KeepRule
+    cancel: CancelRule | None = None
     seed: int = 0
     concurrency: int = 1
     max_trials: int | None = None

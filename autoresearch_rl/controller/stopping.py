@@ -14,7 +14,7 @@ _FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}
 class StopRule(Protocol):
     """Called by the loop's thread after each event that may start a trial; must be deterministic."""
 
-    def __call__(self, history: History, elapsed_s: float) -> str | None:
+    def __call__(self, history: History, elapsed_s: float, /) -> str | None:
         """Returns why the campaign should end, None if it should go on."""
         ...
 

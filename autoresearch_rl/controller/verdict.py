@@ -35,7 +35,7 @@ class Guard:
         epoch: Number of times that tampering was found.
     """
 
-    def __init__(self, pristine: Mapping[Path, bytes], folders: Mapping[Path, Callable[[], None]]) -> None:
+    def __init__(self, pristine: Mapping[Path, bytes], folders: Mapping[Path, Callable[[], object]]) -> None:
         """`pristine`: files with their content. `folders`: folders with what builds them again."""
         self._pristine, self._folders = dict(pristine), dict(folders)
         self._lock = threading.Lock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -121,5 +120,5 @@ def point_best(run_dir: Path, number: int, attempt: int) -> None:
     """Points `RUN_DIR/best` to an attempt, atomically."""
     scratch = run_dir / ".best"
     scratch.unlink(missing_ok=True)
-    os.symlink(Path("trials") / f"{number:04d}" / str(attempt), scratch)
+    scratch.symlink_to(Path("trials") / f"{number:04d}" / str(attempt))
     scratch.replace(run_dir / "best")

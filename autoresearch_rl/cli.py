@@ -1,0 +1,54 @@
+"""The command `arrl`: Hydra composes and runs campaigns, verbs do the rest. Heavy libraries are imported where they are used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from autoresearch_rl.errors import ArrlError, ConfigError
+
+_EARLY = {
+    "HYDRA_FULL_ERROR": "1",  # exceptions reach `run`, which says them in one sentence
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else its import fetches a price list
+    "LITELLM_LOG": "ERROR",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of `arrl`; exits with 0, 1 (campaign error), 2 (bad configuration), 3 (no score) or 128 + signal."""
+    for name, value in _EARLY.items():
+        os.environ.setdefault(name, value)
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command line, returns its exit code. Errors become sentences on stderr."""
+    from hydra.errors import HydraException
+
+    from autoresearch_rl import composition
+    from autoresearch_rl.verbs import VERBS
+
+    try:
+        if arguments and arguments[0] in VERBS:
+            return VERBS[arguments[0]](arguments[1:])
+        if arguments == ["--version"]:
+            from importlib.metadata import version
+
+            print(f"arrl {version('autoresearch-rl')}")
+            return 0
+        return max(composition.run_campaigns(arguments), default=0)
+    except composition.Stopped as error:
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    except ConfigError as error:
+        composition.say_problems(error.problems)
+        return 2
+    except ArrlError as error:
+        print(f"arrl: {error}", file=sys.stderr)
+        return 1
+    except HydraException as error:
+        print(f"arrl: {error}", file=sys.stderr)
+        return 2

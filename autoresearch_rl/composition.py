@@ -1,0 +1,216 @@
+"""Composes configurations and runs their campaigns in Hydra's main."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import main as hydra_main
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from autoresearch_rl.errors import CampaignError, ConfigError, Problem
+
+if TYPE_CHECKING:
+    from autoresearch_rl.controller.run import Finished
+
+_HERE = Path(__file__).parent
+
+OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
+
+
+class Stopped(KeyboardInterrupt):
+    """A campaign was interrupted: no Exception, so that a sweep ends with it. Attribute `code` is the exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"interrupted (exit code {code})")
+        self.code = code
+
+
+# ---------------------------------------------------------------- campaigns
+def run_campaigns(
+    arguments: list[str], adjust: Callable[[DictConfig], None] | None = None, then: Callable[[Finished], int] | None = None
+) -> list[int]:
+    """Runs one campaign, or with -m one for each combination, in Hydra's main; returns their exit codes.
+
+    `adjust` may change the composed configuration; `then` gets each finished campaign and returns its exit code.
+    """
+    codes: list[int] = []
+
+    @hydra_main(version_base="1.3", config_path=str(_HERE / "conf"), config_name="config")
+    def job(config: DictConfig) -> None:
+        if adjust is not None:
+            adjust(config)
+        finished = run_composed(config)
+        codes.append(finished.exit_code if then is None else then(finished))
+
+    before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
+    try:
+        job()
+    finally:
+        sys.argv = before
+    return codes
+
+
+def run_composed(config: DictConfig) -> Finished:
+    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
+    from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.prepare import cache_root
+    from autoresearch_rl.controller.run import run
+
+    hydra = HydraConfig.get()
+    run_dir = Path(hydra.runtime.output_dir)
+    tags = {"sweep": Path(hydra.sweep.dir).name} if hydra.mode == RunMode.MULTIRUN else {}
+    use_plugins(config)
+    plan = assemble(config)
+    with logging_to(run_dir / "arrl.log"):
+        finished = run(
+            plan, run_dir, cache_dir=cache_root(), tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True)
+        )
+    say_end(finished, ui="mlflow" in config.telemetry)
+    if finished.stop.failed:
+        raise CampaignError(finished.stop.reason)
+    if finished.stop.signal:
+        raise Stopped(finished.exit_code)
+    return finished
+
+
+class logging_to:  # reads as a verb where it is used
+    """Sends log records to a file for as long as the context lasts, warnings to stderr too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Opens the file; the run directory is Hydra's and exists by now."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        to_file = logging.FileHandler(self._path, delay=True)
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        to_stderr = logging.StreamHandler()
+        to_stderr.setLevel(logging.WARNING)
+        to_stderr.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        self._handlers = (to_file, to_stderr)
+        logger = logging.getLogger("autoresearch_rl")
+        logger.setLevel(logging.INFO)
+        for handler in self._handlers:
+            logger.addHandler(handler)
+
+    def __exit__(self, *_: object) -> None:
+        for handler in self._handlers:
+            logging.getLogger("autoresearch_rl").removeHandler(handler)
+            handler.close()
+
+
+def say_end(finished: Finished, *, ui: bool) -> None:
+    """Prints why a campaign ended, its best result, where that lies, and what to do next."""
+    history, run_dir = finished.history, shown(finished.run_dir)
+    if not finished.stop.failed:
+        print(f"\nEnded: {finished.stop.reason}.")
+    best = history.candidate(history.leader) if history.leader is not None else None
+    if best is not None and best.mean is not None:
+        trial = best.trials[0]
+        baseline = history.candidate(0)
+        against = f" (baseline {baseline.mean:.6g})" if baseline is not None and baseline.mean is not None and best.number else ""
+        print(f"Best:  trial {best.number} with {best.mean:.6g}{against}")
+        print(
+            f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}"
+        )
+        verdict = trial.outcome.verdict
+        if verdict is not None and verdict.reason:
+            print(f"       verdict {verdict.kind}: {verdict.reason}")
+        print(f"       {run_dir}/best -> trials/{best.number:04d}/{trial.trial.attempt}")
+    print(f"All trials: {run_dir}/results.tsv, or `{command()} status {shlex.quote(str(run_dir))}`")
+    if ui:
+        print(f"Look at it in MLflow: {command()} ui")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def shown(path: Path) -> Path:
+    """A path as people would type it: relative to the working directory where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
+
+
+def command() -> str:
+    """How `arrl` was called, so that a printed command works when pasted."""
+    found = shutil.which("arrl")
+    called = Path(sys.executable).parent / "arrl"
+    if not called.is_file() or (found is not None and Path(found).resolve() == called.resolve()):
+        return "arrl"
+    return str(shown(called))
+
+
+# ---------------------------------------------------------------- composition
+def with_task_folder(arguments: list[str]) -> list[str]:
+    """Overrides in which a task folder has become the option `task=folder`, whose content is its `task.yaml`.
+
+    The folder is `task.path=DIR` where that is given (alone or with task=folder), else the working directory if it has a
+    `task.yaml` and no task is named. Raises ConfigError where the file is missing or broken.
+    """
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument and not argument.startswith("-"))
+    named = given.get("task.path")
+    if given.get("task", "folder") != "folder":
+        return arguments
+    if named is None and not (Path("task.yaml").is_file() or "task" in given):
+        return arguments
+    if named is None and any(name in ("experiment",) for name in given) and not Path("task.yaml").is_file():
+        return arguments
+    folder = Path(named or ".").expanduser().absolute()
+    ConfigStore.instance().store(group="task", name="folder", node=_load_task(folder), provider="task.yaml")
+    rest = [argument for argument in arguments if argument.split("=", 1)[0] not in ("task", "task.path")]
+    # Hydra's own flags may stand anywhere, so the new override goes last.
+    return [*rest, "task=folder"]
+
+
+def _load_task(folder: Path) -> dict[str, Any]:
+    import yaml
+
+    path = folder / "task.yaml"
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path))
+    except OSError as error:
+        remedy = "Name a folder that holds one, or make a new task with `arrl init DIR`."
+        raise ConfigError([Problem(code="task-yaml-missing", message=f"{path}: {error.strerror}.", remedy=remedy)]) from error
+    except (yaml.YAMLError, ValueError) as error:
+        message = f"{path} is no YAML: {' '.join(str(error).split())}."
+        raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="Fix that line.")]) from error
+    if not isinstance(loaded, dict):
+        message = f"{path} holds no mapping of keys to values."
+        raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="See docs/task.md.")])
+    content = {str(key): value for key, value in loaded.items()}
+    # A folder's file says what is run, never which class is imported; a packaged example's path is its folder all the same.
+    return {**content, "_target_": "autoresearch_rl.task.Task", "_convert_": "all", "path": str(folder)}
+
+
+def compose(arguments: list[str]) -> tuple[DictConfig, Path]:
+    """The configuration that a command line composes to, and the run directory it would have. Raises HydraException, ConfigError."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(version_base="1.3", config_dir=str(_HERE / "conf")):
+        config = hydra_compose("config", with_task_folder(arguments), return_hydra_config=True)
+        run_dir = Path(str(config.hydra.run.dir))
+    with_flags = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(with_flags, dict)
+    return OmegaConf.create({key: value for key, value in with_flags.items() if key != "hydra"}), run_dir
+
+
+def use_plugins(config: DictConfig) -> None:
+    """Makes modules of the working directory importable where the user names plugins."""
+    if config.get("plugins") and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def say_problems(problems: Sequence[Problem]) -> None:
+    """Lists problems on stderr, errors before warnings."""
+    for problem in sorted(problems, key=lambda problem: not problem.fatal):
+        print(f"{'error' if problem.fatal else 'warning'}: {problem}", file=sys.stderr)

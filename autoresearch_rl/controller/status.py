@@ -1,0 +1,150 @@
+"""Shows a campaign, live or ended, as its journal has it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoresearch_rl.controller.journal import read
+from autoresearch_rl.errors import JournalError
+from autoresearch_rl.events import Decide, Entry, Opened, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Trial
+
+
+@dataclass
+class Seen:
+    """What a journal says of its campaign so far."""
+
+    opened: Opened
+    log: HistoryLog
+    running: dict[int, Trial] = field(default_factory=dict)
+    stop: StopCampaign | None = None
+    at: str = ""
+    elapsed_s: float = 0.0
+    _ended: tuple[Trial, Outcome] | None = None
+
+    def take(self, entry: Entry) -> None:
+        """Takes one more entry into account."""
+        self.at, self.elapsed_s = entry.at, entry.elapsed_s
+        match entry.record:
+            case StartTrial(trial=trial):
+                self.log.submit(trial)
+                self.running[trial.number] = trial
+                self.stop = None
+            case SettledEvent(number=number, outcome=outcome):
+                trial = self.running.pop(number)
+                self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
+            case Decide(decision=decision):
+                if self._ended is not None:
+                    self.log.settle(*self._ended)
+                    self._ended = None
+                self.log.decide(decision)
+            case StopCampaign() as stop:
+                self.stop = stop
+            case _:
+                pass
+
+
+def read_campaign(run_dir: Path) -> Seen:
+    """What the journal of a run directory says. Raises JournalError where there is none or it is broken."""
+    entries = read(run_dir)
+    first = next(entries, None)
+    if first is None or not isinstance(first.record, Opened):
+        raise JournalError(f"{run_dir / 'journal.jsonl'} is empty: the campaign had not begun")
+    direction: Any = first.record.direction
+    seen = Seen(opened=first.record, log=HistoryLog(direction))
+    for entry in entries:
+        seen.take(entry)
+    return seen
+
+
+def show_status(run_dir: Path, *, last: int, as_json: bool) -> None:
+    """Prints a campaign's state and its latest trials (all where `last` is 0), as a table or as one JSON object."""
+    seen = read_campaign(run_dir)
+    if as_json:
+        print(json.dumps(_summary(seen, last), indent=1))
+    else:
+        _print(seen, run_dir, last)
+
+
+def _summary(seen: Seen, last: int) -> dict[str, Any]:
+    history = seen.log.view()
+    return {
+        "campaign": seen.opened.campaign,
+        "task": seen.opened.task,
+        "objective": {"metric": seen.opened.metric, "direction": seen.opened.direction},
+        "policy": seen.opened.tags.get("policy"),
+        "state": _state(seen),
+        "reason": seen.stop.reason if seen.stop is not None else None,
+        "settled": len(history),
+        "max_trials": seen.opened.max_trials,
+        "elapsed_s": round(seen.elapsed_s, 3),
+        "updated": seen.at,
+        "running": [trial.number for trial in seen.running.values()],
+        "leader": history.leader,
+        "best": _score(history),
+        "trials": _rows(history, last),
+    }
+
+
+def _rows(history: History, last: int) -> list[dict[str, Any]]:
+    decisions = {decision.candidate: decision for decision in history.decisions}
+    latest = history.settled if last <= 0 else history.last(last)
+    return [_row(settled, decisions.get(_root(settled))) for settled in latest]
+
+
+def _root(settled: Settled) -> int:
+    return settled.trial.number if settled.trial.proposal.repeat_of is None else settled.trial.proposal.repeat_of
+
+
+def _row(settled: Settled, decision: Decision | None) -> dict[str, Any]:
+    trial, outcome = settled.trial, settled.outcome
+    return {
+        "trial": trial.number,
+        "status": str(outcome.status),
+        "score": outcome.score,
+        "decision": decision.verdict if decision is not None else None,
+        "reason": decision.reason if decision is not None else outcome.message,
+        "params": dict(trial.proposal.params),
+        "elapsed_s": round(outcome.elapsed_s, 3),
+        "verdict": outcome.verdict.kind if outcome.verdict is not None else None,
+    }
+
+
+def _print(seen: Seen, run_dir: Path, last: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    history, console = seen.log.view(), Console()
+    limit = f" of {seen.opened.max_trials}" if seen.opened.max_trials is not None else ""
+    console.print(f"[bold]{escape(seen.opened.task)}[/] {escape(str(run_dir))}", highlight=False)
+    ended = f": {escape(seen.stop.reason)}" if seen.stop is not None else f", last event at {seen.at}"
+    console.print(f"{_state(seen)}{ended}; {len(history)}{limit} trials settled in {seen.elapsed_s:.0f} s", highlight=False)
+    if history.leader is not None:
+        console.print(f"best: trial {history.leader} with {seen.opened.metric} {_score(history):.6g}", highlight=False)
+    for trial in seen.running.values():
+        console.print(f"running: trial {trial.number}, attempt {trial.attempt}", highlight=False)
+    table = Table("trial", "status", "score", "decision", "reason", box=None, pad_edge=False)
+    for row in _rows(history, last):
+        score = "" if row["score"] is None else f"{row['score']:.6g}"
+        table.add_row(str(row["trial"]), row["status"], score, row["decision"] or "", escape(_plain(row["reason"])))
+    console.print(table)
+
+
+def _score(history: History) -> float | None:
+    candidate = history.candidate(history.leader) if history.leader is not None else None
+    return candidate.mean if candidate is not None else None
+
+
+def _state(seen: Seen) -> str:
+    if seen.stop is None:
+        return "running or killed"
+    return "failed" if seen.stop.failed else "interrupted" if seen.stop.interrupted else "ended"
+
+
+def _plain(text: str) -> str:
+    first = text.splitlines()[0] if text else ""
+    return "".join(character if character.isprintable() else "?" for character in first)

@@ -1,0 +1,196 @@
+"""The console: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import rich.console
+from rich.live import Live
+
+from autoresearch_rl.events import (
+    Decide,
+    Entry,
+    Failed,
+    Interrupted,
+    Opened,
+    OrderTrial,
+    Proposed,
+    Record,
+    Reported,
+    Resumed,
+    SettledEvent,
+    StartTrial,
+    StopCampaign,
+)
+from autoresearch_rl.telemetry.console_view import View, summary, table
+from autoresearch_rl.telemetry.tally import Row, Tally
+from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings
+from autoresearch_rl.trial import Status
+
+_FRAMES_PER_S = 4.0
+_RECENT = 8
+
+
+class Console:
+    """Shows the campaign on standard output."""
+
+    def __init__(self, live: bool | None = None, console: rich.console.Console | None = None) -> None:
+        """`live`: a table that is redrawn, rather than plain lines; by default where the output is a terminal."""
+        self._live, self._console = live, console
+
+    def open(self, run_dir: Path) -> LiveSink | PlainSink:
+        """Returns the sink that fits the output."""
+        console = self._console or rich.console.Console(highlight=False, soft_wrap=False)
+        live = self._live if self._live is not None else console.is_terminal and not console.is_dumb_terminal
+        return LiveSink(console, run_dir) if live else PlainSink(console, run_dir)
+
+
+class LiveSink:
+    """Redraws the table in a thread of its own, four times a second; `record` only notes what happened.
+
+    While it is open, log lines of handlers that write to the terminal go above the table.
+    """
+
+    def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
+        self._console, self._run_dir = console, run_dir
+        self._tally, self._recent = Tally(), deque[Row](maxlen=_RECENT)
+        self._lock = threading.Lock()
+        self._notice = ""
+        self._ahead_s = -time.monotonic()
+        self._settled_s = 0.0
+        self._stack = ExitStack()
+        self._rendered = Live(
+            console=console, get_renderable=self._render, refresh_per_second=_FRAMES_PER_S, transient=True, screen=False
+        )
+
+    def __enter__(self) -> Self:
+        before = {sys.stdout, sys.stderr}
+        self._stack.enter_context(self._rendered)
+        for handler in logging.getLogger().handlers:
+            if type(handler) is logging.StreamHandler and handler.stream in before:
+                self._stack.callback(handler.setStream, handler.stream)
+                handler.setStream(sys.stderr)
+        return self
+
+    def record(self, entry: Entry) -> None:
+        """Takes an entry; see `Sink`."""
+        with self._lock:
+            if not self._tally.is_new(entry):
+                return
+            self._ahead_s = entry.elapsed_s - time.monotonic()
+            self._note(self._tally.feed(entry))
+            self._notice = _notice(entry.record) or self._notice
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._lock:
+            self._note(self._tally.close())
+        self._stack.close()
+        if self._tally.opened is not None:
+            self._console.print(summary(self._tally, self._now_s(), self._run_dir))
+
+    def _note(self, row: Row | None) -> None:
+        if row is not None:
+            self._recent.append(row)
+            self._settled_s = row.elapsed_s
+
+    def _now_s(self) -> float:
+        return max(0.0, self._ahead_s + time.monotonic())
+
+    def _render(self) -> rich.console.RenderableType:
+        with self._lock:
+            view = View(
+                tally=self._tally,
+                recent=tuple(self._recent),
+                now_s=self._now_s(),
+                settled_s=self._settled_s,
+                run_dir=self._run_dir,
+                notice=self._notice,
+                height=self._console.height,
+                width=self._console.width,
+            )
+            return table(view)
+
+
+class PlainSink:
+    """Prints one line for each start, end, decision and stop. What happened before a resume is not printed again."""
+
+    def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
+        self._file, self._run_dir = console.file, run_dir
+        self._tally = Tally()
+        self._since = ""
+
+    def __enter__(self) -> Self:
+        self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
+        return self
+
+    def record(self, entry: Entry) -> None:
+        """Takes an entry; see `Sink`."""
+        record = entry.record
+        if not self._tally.is_new(entry) or isinstance(record, Reported):
+            return
+        self._tally.feed(entry)
+        said = self._line(record) if entry.at >= self._since else ""
+        if said:
+            self._file.write(f"[{duration(entry.elapsed_s):>6}] {printable(said)}\n")
+            self._file.flush()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        tally = self._tally
+        tally.close()
+        opened, leader, gain = tally.opened, tally.leader, tally.gain()
+        if opened is not None and leader is not None:
+            better = f", {abs(gain):.3g} {'better' if gain > 0 else 'worse'} than the baseline" if gain else ""
+            self._file.write(f"best: {printable(opened.metric)} {number(tally.best)}, trial {leader}{better}\n")
+            self._file.flush()
+
+    def _line(self, record: Record) -> str:
+        match record:
+            case Opened():
+                limit = f"up to {record.max_trials} trials" if record.max_trials is not None else "no limit of trials"
+                policy = record.tags.get("policy", "?")
+                return f"campaign {record.campaign}: task {record.task}, policy {policy}, {limit}, in {self._run_dir}"
+            case StartTrial(trial=trial):
+                again = f" again (attempt {trial.attempt})" if trial.attempt > 1 else ""
+                defaults = self._tally.opened.defaults if self._tally.opened is not None else {}
+                repeat = f" as a repeat of trial {trial.proposal.repeat_of}" if trial.proposal.repeat_of is not None else ""
+                params = settings(trial.proposal.params, defaults)
+                return f"trial {trial.number} starts{again}{repeat}: {params} ({trial.proposal.source})"
+            case SettledEvent(outcome=outcome):
+                metric = self._tally.opened.metric if self._tally.opened is not None else ""
+                score = f": {metric} {number(outcome.score)}" if outcome.score is not None else ""
+                why = f": {first_line(outcome.message)}" if outcome.message and outcome.status is not Status.OK else ""
+                return f"trial {record.number} {outcome.status} after {duration(outcome.elapsed_s)}{score}{why}"
+            case Decide(decision=decision):
+                return f"trial {decision.candidate} {decision.verdict}: {first_line(decision.reason)}"
+            case _:
+                return _notice(record)
+
+
+def _notice(record: Record | Reported) -> str:
+    """What is worth a line beside the trials, empty for most records."""
+    match record:
+        case Proposed(error=said) if said:
+            return f"the policy failed: {first_line(said)}"
+        case OrderTrial(order=order, number=trial):
+            return f"trial {trial} is told to {order.kind}: {first_line(order.reason)}"
+        case Interrupted(again=True):
+            return "interrupted again: running trials are killed"
+        case Interrupted():
+            return "interrupted: running trials are given time to stop (Ctrl-C again kills them)"
+        case Failed(message=said):
+            return f"the campaign cannot go on: {first_line(said)}"
+        case Resumed():
+            return "resumed"
+        case StopCampaign(reason=reason):
+            return f"the campaign ends: {first_line(reason)}"
+        case _:
+            return ""

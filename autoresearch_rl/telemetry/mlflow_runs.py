@@ -1,0 +1,352 @@
+"""What of a campaign is written to MLflow, and where.
+
+experiment            the task
+└── run               the campaign (`arrl.key` = CAMPAIGN): config.yaml, facts as tags, `best` and `score` by trial number
+    └── nested run    a trial (`arrl.key` = CAMPAIGN/NUMBER): parameters, evaluator's metrics, `score`, `progress/NAME` by step,
+                      `usage/NAME`, tags, patch, logs, model
+
+Everything has the times of the journal, so that writing the same entries again finds what is there and changes nothing.
+Reports are written while a trial runs; its compact curve, written at its end, holds the same points or fewer.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from autoresearch_rl.events import Decide, Entry, Opened, Reported, Resumed, SettledEvent, StopCampaign
+from autoresearch_rl.telemetry import mlflow_database, mlflow_values
+from autoresearch_rl.telemetry.mlflow_values import Point, millis
+from autoresearch_rl.telemetry.tally import Row, Tally
+from autoresearch_rl.telemetry.text import first_line, number
+from autoresearch_rl.trial import Decision, Params, Status, Trial
+
+Models = Literal["kept", "all", "none"]
+_MOST_METRICS, _MOST_OTHERS = 1000, 100
+_ENDS = {Status.OK: "FINISHED", Status.CANCELLED: "KILLED", Status.LOST: "KILLED"}
+
+
+@dataclass(slots=True)
+class _Run:
+    """A trial's run: its id, the attempt it shows, whether it has ended, has its parameters, has its model."""
+
+    id: str
+    attempt: int
+    ended: bool = False
+    params: bool = False
+    model: bool = False
+
+
+class RunWriter:
+    """Turns entries into runs. Used by one thread; raises whatever MLflow raises."""
+
+    def __init__(self, run_dir: Path, uri: str, *, experiment: str | None, logs: bool, models: Models) -> None:
+        self._run_dir, self._uri, self._experiment, self._logs, self._models = run_dir, uri, experiment, logs, models
+        self._tally = Tally()
+        self._runs: dict[int, _Run] = {}
+        self._params: dict[int, Params] = {}
+        self._reports: dict[int, list[Point]] = {}
+        self._parent_points: list[Point] = []
+        self._parent_tags: dict[str, str] = {}
+        self._experiment_id = self._parent = ""
+
+    def connect(self) -> None:
+        """Opens the store; a database that MLflow has not seen before is migrated now."""
+        from mlflow.tracking import MlflowClient
+
+        self._client: Any = MlflowClient(self._uri)
+        self._client.search_experiments(max_results=1)
+
+    def take(self, entry: Entry) -> None:
+        """Takes an entry; what need not be written at once waits for `flush`."""
+        if not self._tally.is_new(entry):
+            return
+        record = entry.record
+        row = self._tally.feed(entry)
+        if row is not None:
+            self._finish(row)
+        match record:
+            case Opened():
+                self._open(record, entry.at)
+            case Reported(progress=progress) if progress is not None and self._tally.running.get(record.number) is not None:
+                running = self._tally.running[record.number]
+                if running.trial.attempt == record.attempt:
+                    self._reports.setdefault(record.number, []).extend(mlflow_values.reported(progress, millis(running.at)))
+            case SettledEvent():
+                self._reports.pop(record.number, None)
+                if record.outcome.status is Status.LOST:
+                    self._lose(record, entry.at)
+            case Decide(decision=decision):
+                self._decide(decision, row)
+            case Resumed():
+                self._client.update_run(self._parent, status="RUNNING")
+            case StopCampaign():
+                self._end(entry.at, record)
+            case _:
+                pass
+
+    def flush(self) -> None:
+        """Writes what waits: runs of trials that still run, their reports, the campaign's own metrics and tags."""
+        for running in self._tally.running.values():
+            run = self._run_of(running.trial, running.at, {"mlflow.runName": f"{running.trial.number:04d}"})
+            if run.attempt == running.trial.attempt and not run.ended:
+                self._log(run.id, points=self._reports.pop(running.trial.number, ()), params=self._params_of(run, running.trial))
+        if self._parent:
+            self._log(self._parent, points=self._parent_points, tags=self._parent_tags)
+        self._parent_points, self._parent_tags = [], {}
+
+    def close(self) -> None:
+        """Writes the rest; a campaign whose controller failed without a last word is marked as failed."""
+        row = self._tally.close()
+        if row is not None:
+            self._finish(row)
+        self.flush()
+        if self._parent and self._tally.stop is None:
+            self._client.set_terminated(self._parent, "FAILED")
+
+    # ---------------------------------------------------------------- the campaign's run
+    def _open(self, opened: Opened, at: str) -> None:
+        self._experiment_id = self._find_experiment(self._experiment or opened.task)
+        found = self._search(f"tags.`arrl.key` = '{opened.campaign}'")
+        facts = {
+            **{f"hardware.{key}": value for key, value in opened.hardware.items()},
+            **{f"version.{key}": value for key, value in opened.versions.items()},
+            **opened.tags,
+            "task": opened.task,
+            "run_dir": self._run_dir.absolute(),
+            "arrl.kind": "campaign",
+            "arrl.key": opened.campaign,
+            "mlflow.source.name": "arrl",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.parentRunId": opened.tags.get("sweep_run"),
+            "mlflow.runName": f"{opened.tags.get('policy', 'campaign')} seed {opened.seed} {opened.campaign[-6:]}",
+        }
+        self._parent = found[0].info.run_id if found else self._create(at, facts)
+        if found:
+            self._client.update_run(self._parent, status="RUNNING")
+            for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
+                trial, tags = run.data.tags["arrl.key"].rpartition("/")[2], run.data.tags
+                ended = run.info.status != "RUNNING"
+                self._runs[int(trial)] = _Run(run.info.run_id, int(tags["attempt"]), ended, model=ended and "model" in tags)
+        params = {
+            "seed": opened.seed,
+            "metric": opened.metric,
+            "direction": opened.direction,
+            "policy": opened.tags.get("policy", ""),
+            **{f"capacity.{key}": f"{value:g}" for key, value in opened.capacity.items()},
+        }
+        self._log(self._parent, params=mlflow_values.params(params))
+        if not found and opened.config:
+            self._client.log_text(self._parent, mlflow_values.encodable(opened.config), "config.yaml")
+
+    def _end(self, at: str, stop: StopCampaign) -> None:
+        opened, best = self._tally.opened, self._tally.best
+        assert opened is not None  # nothing is new before
+        counts = ", ".join(f"{count} {status}" for status, count in self._tally.counts.most_common())
+        leader = f"**{opened.metric} {number(best)}** by trial {self._tally.leader}. " if best is not None else ""
+        baseline = f"Baseline {number(self._tally.mean(0))}. " if self._tally.mean(0) is not None else ""
+        self._parent_tags |= mlflow_values.tags(
+            {
+                "reason": first_line(stop.reason),
+                "mlflow.note.content": f"{leader}{baseline}{counts}. Ended: {first_line(stop.reason)}.",
+            }
+        )
+        self.flush()
+        self._client.set_terminated(
+            self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(at)
+        )
+
+    def _lead(self, candidate: int) -> None:
+        opened, best = self._tally.opened, self._tally.best
+        leader = {"best.trial": candidate, "best.score": number(best), "metric": opened.metric if opened else None}
+        settings = {f"best.{name}": value for name, value in self._params.get(candidate, {}).items()}
+        self._parent_tags |= mlflow_values.tags({**settings, **leader})
+
+    # ---------------------------------------------------------------- the trials' runs
+    def _run_of(self, trial: Trial, begun_at: str, facts: Mapping[str, object]) -> _Run:
+        """The run that shows this attempt, or a later one; made with `facts` as tags where there is none.
+
+        The run of an earlier attempt, which was lost, goes to the trash.
+        """
+        run = self._runs.get(trial.number)
+        if run is not None and run.attempt >= trial.attempt:
+            return run
+        if run is not None:
+            self._client.delete_run(run.id)
+        run = self._runs[trial.number] = _Run(self._create(begun_at, {**self._facts(trial), **facts}), trial.attempt)
+        return run
+
+    def _params_of(self, run: _Run, trial: Trial) -> dict[str, str]:
+        """The trial's parameters the first time that they are asked for."""
+        given, run.params = run.params, True
+        return {} if given else mlflow_values.params(trial.proposal.params)
+
+    def _facts(self, trial: Trial) -> dict[str, object]:
+        opened, proposal = self._tally.opened, trial.proposal
+        assert opened is not None  # nothing is new before
+        own = {key: opened.tags.get(key) for key in ("sweep", "isolation", "target")}
+        return {
+            **own,
+            "arrl.kind": "trial",
+            "arrl.key": f"{opened.campaign}/{trial.number}",
+            "arrl.campaign": opened.campaign,
+            "attempt": trial.attempt,
+            "seed": trial.seed,
+            "policy": proposal.source,
+            "parent": proposal.parent,
+            "repeat_of": proposal.repeat_of,
+            "rationale": proposal.rationale,
+            "source_hash": trial.source_hash,
+            "hardware": " ".join(f"{key}={value}" for key, value in opened.hardware.items()),
+            "mlflow.parentRunId": self._parent,
+            "mlflow.source.name": "arrl",
+            "mlflow.source.type": "LOCAL",
+        }
+
+    def _finish(self, row: Row) -> None:
+        """Writes what a settled trial came to."""
+        trial, outcome, ended_ms = row.trial, row.outcome, millis(row.at)
+        final = {**outcome.metrics, **{f"usage/{name}": amount for name, amount in outcome.usage.items()}}
+        final |= {"elapsed_s": outcome.elapsed_s}
+        if outcome.score is not None:
+            final["score"] = outcome.score
+            self._params.setdefault(trial.number, trial.proposal.params)
+            self._parent_points.append(("score", outcome.score, ended_ms, trial.number))
+            if self._tally.best is not None:
+                self._parent_points.append(("best", self._tally.best, ended_ms, trial.number))
+        facts = self._final_facts(row)
+        before = self._runs.get(trial.number)
+        run = self._run_of(trial, row.begun_at, facts)
+        if run.ended or run.attempt > trial.attempt:
+            return
+        points = [*mlflow_values.points(outcome.curve, millis(row.begun_at))]
+        points += [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
+        tags = mlflow_values.tags(facts) if run is before else {}
+        self._log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
+        self._upload(run, trial.number, outcome.artifacts, row.said)
+        self._client.set_terminated(run.id, _ENDS.get(outcome.status, "FAILED"), ended_ms)
+        run.ended = True
+
+    def _final_facts(self, row: Row) -> dict[str, object]:
+        trial, outcome, verdict = row.trial, row.outcome, row.outcome.verdict
+        said = [row.reason, trial.proposal.rationale, outcome.message]
+        # Others wrote this, and MLflow shows it as Markdown: as code it cannot fetch pictures from anywhere.
+        note = "\n\n".join(f"```\n{part.replace('`', chr(39))}\n```" for part in said if part)
+        return {
+            "status": outcome.status,
+            "message": outcome.message,
+            "verdict": verdict.kind if verdict is not None else None,
+            "tier": verdict.tier if verdict is not None else None,
+            "verdict.reason": verdict.reason if verdict is not None else None,
+            "usd": outcome.usage.get("usd"),
+            "decision": row.said,
+            "reason": row.reason,
+            "mlflow.note.content": note,
+            "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
+        }
+
+    def _lose(self, record: SettledEvent, at: str) -> None:
+        """An attempt was lost: its run, if there is one yet, ends here until the next attempt takes its place."""
+        run = self._runs.get(record.number)
+        if run is not None and run.attempt == record.attempt and not run.ended:
+            facts = {"status": "lost", "message": record.outcome.message, "mlflow.runName": f"{record.number:04d} lost"}
+            self._log(run.id, tags=mlflow_values.tags(facts))
+            self._client.set_terminated(run.id, "KILLED", millis(at))
+
+    def _decide(self, decision: Decision, row: Row | None) -> None:
+        """A decision on an earlier trial changes that one's run too."""
+        number_ = decision.candidate
+        if decision.leads:
+            self._lead(number_)
+        run = self._runs.get(number_)
+        if run is None or (row is not None and row.trial.number == number_):
+            return
+        facts = {"decision": decision.verdict, "reason": decision.reason, "mlflow.runName": f"{number_:04d} {decision.verdict}"}
+        self._log(run.id, tags=mlflow_values.tags(facts))
+        self._upload_model(run, number_, decision.verdict)
+
+    def _upload(self, run: _Run, trial: int, artifacts: Mapping[str, str], verdict: str) -> None:
+        folder = self._attempt_folder(trial, run.attempt)
+        wanted = {
+            name: path for name, path in artifacts.items() if name == "patch.diff" or (self._logs and name.endswith(".log"))
+        }
+        texts = {name: text for name, path in wanted.items() if (text := mlflow_values.head_and_tail(folder / path)) is not None}
+        if texts:
+            with tempfile.TemporaryDirectory() as scratch:
+                (logs := Path(scratch, "logs")).mkdir()
+                for name, text in texts.items():
+                    (Path(scratch) if name == "patch.diff" else logs).joinpath(name).write_text(text)
+                self._client.log_artifacts(run.id, scratch)
+        if "model" in artifacts:
+            self._upload_model(run, trial, verdict)
+
+    def _upload_model(self, run: _Run, trial: int, verdict: str) -> None:
+        folder = self._attempt_folder(trial, run.attempt) / "model"
+        wanted = self._models == "all" or (self._models == "kept" and verdict == "keep")
+        if wanted and not run.model and folder.is_dir() and not folder.is_symlink() and any(folder.iterdir()):
+            self._client.log_artifacts(run.id, str(folder), "model")
+            self._log(run.id, tags={"model": "model"})
+            run.model = True
+
+    def _attempt_folder(self, trial: int, attempt: int) -> Path:
+        return self._run_dir / "trials" / f"{trial:04d}" / str(attempt)
+
+    # ---------------------------------------------------------------- MLflow
+    def _find_experiment(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self._client.create_experiment(name, artifact_location=self._artifacts()))
+            except Exception:  # another campaign may have made it meanwhile
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            raise ValueError(
+                f"experiment {name!r} is in MLflow's trash; restore it, or set telemetry.mlflow.experiment to another name"
+            )
+        return str(found.experiment_id)
+
+    def _artifacts(self) -> str | None:
+        """Beside the database; a server decides itself."""
+        path = mlflow_database.sqlite_path(self._uri)
+        return (path.parent / "mlartifacts").as_uri() if path is not None else None
+
+    def _search(self, query: str) -> list[Any]:
+        """All runs of the experiment that match."""
+        found: list[Any] = []
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _create(self, at: str, facts: Mapping[str, object]) -> str:
+        tags = mlflow_values.tags(facts)
+        return str(self._client.create_run(self._experiment_id, start_time=millis(at), tags=tags).info.run_id)
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        points: Iterable[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Writes in batches no larger than MLflow takes."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics = [Metric(*point) for point in points]
+        others = [Param(*item) for item in (params or {}).items()]
+        marks = [RunTag(*item) for item in (tags or {}).items()]
+        while metrics or others or marks:
+            # A batch holds a thousand items of all kinds together.
+            batch = others[:_MOST_OTHERS], marks[:_MOST_OTHERS], metrics[: _MOST_METRICS - 2 * _MOST_OTHERS]
+            self._client.log_batch(run_id, params=batch[0], tags=batch[1], metrics=batch[2])
+            others, marks, metrics = others[len(batch[0]) :], marks[len(batch[1]) :], metrics[len(batch[2]) :]

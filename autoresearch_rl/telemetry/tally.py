@@ -1,0 +1,250 @@
+"""What every sink needs to know of a campaign, followed entry by entry in constant time."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from autoresearch_rl.events import (
+    Decide,
+    Entry,
+    Event,
+    Opened,
+    Paused,
+    Proposed,
+    Record,
+    Released,
+    Reported,
+    Resumed,
+    SettledEvent,
+    StartTrial,
+    StopCampaign,
+)
+from autoresearch_rl.trial import Decision, Outcome, Progress, Status, Trial
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """An attempt that runs.
+
+    Attributes:
+        slot: Place among those that run at the same time, from 1; the lowest that is free.
+        at: UTC time at which it started.
+        begun_s: Active seconds of the campaign at which it started.
+        submitted_s: At which it was proposed, or put back after a loss.
+        stage: Stage it is in, empty before the first.
+        progress: Its latest report.
+        resources: What it holds.
+    """
+
+    trial: Trial
+    slot: int
+    at: str
+    begun_s: float
+    submitted_s: float
+    stage: str = ""
+    progress: Progress | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A trial that has settled for good.
+
+    Attributes:
+        decision: What the keep rule then said of its candidate; None if it said nothing.
+        begun_at: UTC time at which the last attempt started.
+        at: UTC time at which it settled.
+        elapsed_s: Active seconds of the campaign at that time.
+    """
+
+    trial: Trial
+    outcome: Outcome
+    decision: Decision | None
+    begun_at: str
+    at: str
+    elapsed_s: float
+
+    @property
+    def said(self) -> str:
+        """The decision's verdict, empty without one."""
+        return self.decision.verdict if self.decision is not None else ""
+
+    @property
+    def reason(self) -> str:
+        """The decision's sentence, empty without one."""
+        return self.decision.reason if self.decision is not None else ""
+
+
+class Tally:
+    """Follows one campaign. Entries before `Opened`, and such as were fed already, are to be left out: ask `is_new` first.
+
+    Attributes:
+        opened: The first event, None before it.
+        stop: The last effect, None before it, and again after the campaign was resumed.
+        running: Attempts that run, by trial number.
+        counts: Settled trials by status.
+        leader: Number of the leading candidate, None before the first score.
+    """
+
+    def __init__(self) -> None:
+        self.opened: Opened | None = None
+        self.stop: StopCampaign | None = None
+        self.running: dict[int, Running] = {}
+        self.counts: Counter[Status] = Counter()
+        self.leader: int | None = None
+        self._next_seq = self._numbers = self._slots = 0
+        self._free: list[int] = []
+        self._submitted_s: dict[int, float] = {}
+        self._scores: dict[int, tuple[int, float]] = {}
+        self._held: Row | None = None
+
+    @property
+    def done(self) -> int:
+        """Number of trials that settled for good."""
+        return self.counts.total()
+
+    @property
+    def best(self) -> float | None:
+        """Mean score of the leading candidate."""
+        return None if self.leader is None else self.mean(self.leader)
+
+    def mean(self, candidate: int) -> float | None:
+        """Mean score of a candidate's trials so far, None without any."""
+        count, total = self._scores.get(candidate, (0, 0.0))
+        return total / count if count else None
+
+    def gain(self) -> float | None:
+        """How much better the leader is than the baseline, positive if better whatever the direction."""
+        best, baseline = self.best, self.mean(0)
+        if best is None or baseline is None or self.opened is None:
+            return None
+        return baseline - best if self.opened.direction == "minimize" else best - baseline
+
+    def is_new(self, entry: Entry) -> bool:
+        """Whether `feed` should get this entry."""
+        if self.opened is None:
+            return isinstance(entry.record, Opened)
+        return entry.seq < 0 or entry.seq >= self._next_seq
+
+    def feed(self, entry: Entry) -> Row | None:
+        """Takes an entry; returns the trial that is now settled for good with its decision known, if there is one.
+
+        A lost attempt is final if the keep rule is heard on it; else it is run again.
+        """
+        self._next_seq = max(self._next_seq, entry.seq + 1)
+        row = None
+        if isinstance(entry.record, Event):
+            row, self._held = self._held, None
+            if row is not None and row.outcome.status is Status.LOST:
+                row = None
+        if isinstance(entry.record, Decide):
+            return self._decide(entry.record.decision, entry.elapsed_s)
+        self._follow(entry, entry.record)
+        return self._count(row)
+
+    def close(self) -> Row | None:
+        """The last settled trial, if it still waits for a decision."""
+        row, self._held = self._held, None
+        return self._count(row) if row is not None and row.outcome.status is not Status.LOST else None
+
+    def _follow(self, entry: Entry, record: Record | Reported) -> None:
+        match record:
+            case Opened():
+                self.opened = record
+                self._submit(1, entry.elapsed_s)
+            case Proposed():
+                self._submit(len(record.proposals), entry.elapsed_s)
+            case StartTrial():
+                self._start(entry, record)
+            case Reported():
+                running = self._running(record.number, record.attempt)
+                if running is not None:
+                    running.stage, running.progress = record.stage, record.progress or running.progress
+            case Released():
+                for name in record.resources if record.number in self.running else ():
+                    self.running[record.number].resources.pop(name, None)
+            case SettledEvent() | Paused():
+                self._leave(entry, record)
+            case StopCampaign():
+                self.stop = record
+            case Resumed():
+                self.stop = None
+            case _:
+                pass
+
+    def _running(self, number: int, attempt: int) -> Running | None:
+        running = self.running.get(number)
+        return running if running is not None and running.trial.attempt == attempt else None
+
+    def _submit(self, count: int, elapsed_s: float) -> None:
+        """The reducer numbers trials in the order in which they come."""
+        for number in range(self._numbers, self._numbers + count):
+            self._submitted_s[number] = elapsed_s
+        self._numbers += count
+
+    def _start(self, entry: Entry, start: StartTrial) -> None:
+        number = start.trial.number
+        if not self._free:
+            self._slots += 1
+            heapq.heappush(self._free, self._slots)
+        self._numbers = max(self._numbers, number + 1)
+        self.running[number] = Running(
+            trial=start.trial,
+            slot=heapq.heappop(self._free),
+            at=entry.at,
+            begun_s=entry.elapsed_s,
+            submitted_s=self._submitted_s.pop(number, entry.elapsed_s),
+            resources=dict(start.resources),
+        )
+
+    def _leave(self, entry: Entry, record: SettledEvent | Paused) -> None:
+        running = self._running(record.number, record.attempt)
+        if running is None:
+            return
+        del self.running[record.number]
+        heapq.heappush(self._free, running.slot)
+        self._submitted_s[record.number] = entry.elapsed_s
+        if isinstance(record, SettledEvent) and not record.interrupted:
+            self._held = Row(
+                trial=running.trial,
+                outcome=record.outcome,
+                decision=None,
+                begun_at=running.at,
+                at=entry.at,
+                elapsed_s=entry.elapsed_s,
+            )
+
+    def _decide(self, decision: Decision, elapsed_s: float) -> Row | None:
+        row, self._held = self._held, None
+        if row is not None and root(row.trial) != decision.candidate:
+            row, self._held = None, row
+        if row is not None:
+            row = replace(row, decision=decision, outcome=_final(row.trial, row.outcome))
+            self._count(row)
+        if decision.leads:
+            self.leader = decision.candidate
+        self._submit(len(decision.repeats), elapsed_s)
+        return row
+
+    def _count(self, row: Row | None) -> Row | None:
+        if row is not None:
+            self._submitted_s.pop(row.trial.number, None)
+            self.counts[row.outcome.status] += 1
+            if row.outcome.score is not None:
+                count, total = self._scores.get(root(row.trial), (0, 0.0))
+                self._scores[root(row.trial)] = count + 1, total + row.outcome.score
+        return row
+
+
+def root(trial: Trial) -> int:
+    """Number of the candidate that a trial belongs to."""
+    return trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+
+
+def _final(trial: Trial, outcome: Outcome) -> Outcome:
+    """A trial that was lost as often as it may be has failed."""
+    if outcome.status is not Status.LOST:
+        return outcome
+    return replace(outcome, status=Status.FAILED, message=f"lost {trial.attempt} times, the last time: {outcome.message}")

@@ -1,0 +1,294 @@
+"""Whole trials in real processes: each way to misbehave ends as the right status, with a sentence that says what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from pathlib import Path
+
+import pytest
+
+from autoresearch_rl.controller.journal import read
+from autoresearch_rl.errors import EvaluatorError
+from autoresearch_rl.events import SettledEvent
+from autoresearch_rl.trial import Status
+from tests.controller.plans import go, plan_of, run_modes
+from tests.tasks import EVALUATE, TRAIN, tiny_task
+
+
+def test_a_good_trial(tmp_path: Path) -> None:
+    finished = go(plan_of(tiny_task(tmp_path / "task"), max_trials=3), tmp_path)
+    assert finished.exit_code == 0
+    trial = finished.history.settled[1]
+    x = float(trial.trial.proposal.params["x"])
+    outcome = trial.outcome
+    assert outcome.status is Status.OK
+    assert outcome.score == pytest.approx((x - 0.3) ** 2)
+    assert set(outcome.metrics) == {"loss", "label"}
+    assert outcome.curve.steps == (1, 2, 3)
+    assert outcome.curve.step_target == 3
+    assert outcome.reported["loss"] == pytest.approx(abs(x - 0.3) + 1 / 3)
+    assert [span.stage for span in outcome.spans] == ["train", "predict", "evaluate"]
+    assert set(outcome.sealed) == {"model/model.json", "outputs/prediction.json"}
+    assert outcome.verdict is not None
+    assert (outcome.verdict.kind, outcome.verdict.tier) == ("untrusted", 0)
+    assert outcome.usage["cpu_s"] > 0
+    folder = finished.run_dir / "trials" / "0001" / "1"
+    kept = {path.name for path in folder.iterdir()}
+    assert {"outcome.json", "progress.jsonl", "train.stdout.log", "train.stderr.log", "outputs"} <= kept
+    assert "workspace" not in kept
+    assert json.loads((folder / "outcome.json").read_text())["score"] == outcome.score
+
+
+def test_the_history_of_the_journal_is_that_of_the_campaign(tmp_path: Path) -> None:
+    finished = go(plan_of(tiny_task(tmp_path / "task"), max_trials=4, concurrency=2), tmp_path)
+    journalled = [e.record.outcome for e in read(finished.run_dir) if isinstance(e.record, SettledEvent)]
+    assert journalled == [settled.outcome for settled in finished.history.settled]
+
+
+MODES = (
+    """
+import json, os, subprocess, sys, time
+mode = os.environ["AR_PARAM_MODE"]
+if mode == "exit3":
+    sys.stderr.write("Traceback: something broke\\n"); sys.exit(3)
+if mode == "signal":
+    os.kill(os.getpid(), 11)
+if mode == "hang":
+    time.sleep(60)
+if mode == "stubborn":
+    import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)
+if mode == "daemon":
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], start_new_session=True)
+if mode == "bytes":
+    sys.stdout.buffer.write(bytes(range(256)) * 10); sys.stderr.buffer.write(b"\\xff\\xfe"); sys.exit(1)
+out = os.environ["AR_OUTPUT_DIR"]
+if mode == "nomodel":
+    sys.exit(0)
+if mode == "link":
+    os.symlink("/etc/hostname", os.path.join(os.environ["AR_MODEL_DIR"], "model.json")); sys.exit(0)
+if mode == "huge":
+    open(os.path.join(os.environ["AR_MODEL_DIR"], "big"), "wb").truncate(5_000_000)
+"""
+    + TRAIN
+)
+
+
+def test_every_way_of_training_to_go_wrong(tmp_path: Path) -> None:
+    modes = ["exit3", "signal", "hang", "stubborn", "daemon", "bytes", "nomodel", "link", "huge"]
+    begun = time.monotonic()
+    settled = run_modes(
+        tmp_path,
+        MODES,
+        modes,
+        timeouts={"train_s": 2},
+        model={"max_bytes": 1_000_000},
+        settings={"concurrency": 4},
+    )
+    assert time.monotonic() - begun < 30
+    said = {mode: (s.outcome.status, s.outcome.message) for mode, s in settled.items()}
+    assert said["good"][0] is Status.OK
+    assert said["exit3"] == (Status.FAILED, "train ended with exit code 3\nTraceback: something broke")
+    assert said["signal"] == (Status.FAILED, "train ended with signal 11")
+    assert said["hang"] == (Status.TIMEOUT, "train took longer than its timeout and was killed")
+    assert said["stubborn"][0] is Status.TIMEOUT
+    assert said["daemon"][0] is Status.OK
+    assert said["bytes"] == (Status.FAILED, "train ended with exit code 1\n\ufffd\ufffd")
+    assert said["nomodel"][0] is Status.FAILED
+    assert "predict ended with exit code 1" in said["nomodel"][1]
+    assert said["link"][0] is Status.FAILED
+    assert said["link"][1].startswith("model refused (")
+    assert said["huge"][0] is Status.FAILED
+    assert said["huge"][1].startswith("model refused (too_large)")
+    assert all(s.outcome.score is None for s in settled.values() if s.outcome.status is not Status.OK)
+
+
+OUTPUTS = """
+import json, os, sys
+model = json.load(open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json")))
+path = os.path.join(os.environ["AR_OUTPUT_DIR"], "prediction.json")
+mode = os.environ["AR_PARAM_MODE"]
+if mode == "good":
+    open(path, "w").write(json.dumps(model["x"]))
+if mode == "list":
+    open(path, "w").write("[1]")
+if mode == "nojson":
+    open(path, "w").write("{")
+if mode == "large":
+    open(path, "w").write("1" * 2000)
+if mode == "link":
+    os.symlink("/etc/hostname", path)
+if mode == "fifo":
+    os.mkfifo(path)
+if mode == "folder":
+    os.mkdir(path)
+"""
+
+
+def test_every_way_of_outputs_to_be_wrong(tmp_path: Path) -> None:
+    modes = ["none", "list", "nojson", "large", "link", "fifo", "folder"]
+    settled = run_modes(tmp_path, TRAIN, modes, texts={"predict.py": OUTPUTS}, settings={"concurrency": 2})
+    said = {mode: s.outcome.message for mode, s in settled.items()}
+    assert {s.outcome.status for mode, s in settled.items() if mode != "good"} == {Status.FAILED}
+    assert said["none"].startswith("output refused (missing)")
+    assert said["list"].startswith("the evaluator refused the outputs")
+    assert said["nojson"].startswith("output refused (bad_format)")
+    assert said["large"].startswith("output refused (too_large)")
+    assert said["link"].startswith("output refused (linked)")
+    for mode in ("fifo", "folder"):
+        assert said[mode].startswith("output refused (not_regular)"), said[mode]
+
+
+def crashing(when: str) -> str:
+    crash = f"if {when}:\n    sys.stderr.write('evaluator bug\\n'); sys.exit(1)\n"
+    head, mark, tail = EVALUATE.partition("label =")
+    return head + crash + mark + tail
+
+
+def test_an_evaluator_that_crashes_on_the_baseline_ends_the_campaign(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task", {"evaluate.py": crashing("True")})
+    finished = go(plan_of(task), tmp_path)
+    assert finished.exit_code == 1
+    assert finished.stop.reason.startswith("the evaluator ended with exit code 1, on the baseline too")
+    assert "evaluator bug" in finished.stop.reason
+
+
+def test_an_evaluator_that_crashes_on_one_trials_outputs_fails_that_trial(tmp_path: Path) -> None:
+    train = """
+import json, os
+x = 9.0 if os.environ["AR_PARAM_MODE"] == "odd" else 0.5
+with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream:
+    json.dump({"x": x}, stream)
+"""
+    settled = run_modes(tmp_path, train, ["odd"], texts={"evaluate.py": crashing("prediction > 5")})
+    assert settled["odd"].outcome.status is Status.FAILED
+    assert settled["odd"].outcome.message.startswith("the evaluator ended with exit code 1 on this trial's outputs")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ('{"loss": NaN}', "NaN is not a finite number"),
+        ('{"loss": 1e999}', "not a finite number"),
+        ('{"loss": "0.1"}', "not a finite number"),
+        ('{"loss": true}', "not a finite number"),
+        ('{"loss": 1, "loss": 2}', "stands there twice"),
+        ('{"other": 1}', "lacks 'loss' (it has other)"),
+        ("[1]", "no JSON object"),
+        ("", "no JSON object"),
+    ],
+)
+def test_answers_of_the_evaluator_that_are_no_scores(tmp_path: Path, answer: str, said: str) -> None:
+    evaluate = f"import os\nos.write(int(os.environ['AR_ANSWER_FD']), {answer.encode()!r})\n"
+    finished = go(plan_of(tiny_task(tmp_path / "task", {"evaluate.py": evaluate})), tmp_path)
+    assert finished.exit_code == 1
+    assert said in finished.stop.reason
+
+
+def test_a_prepare_that_fails_ends_the_campaign_before_any_trial(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task", {"prepare.py": "import sys; sys.exit('no data here')"})
+    with pytest.raises(EvaluatorError, match="no data here"):
+        go(plan_of(task), tmp_path)
+
+
+def test_prepared_data_is_shared_and_mended(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task")
+    go(plan_of(task, max_trials=1), tmp_path, "first")
+    (data,) = (tmp_path / "cache" / "tiny").glob("*/data")
+    built = data.stat().st_ino
+    go(plan_of(task, max_trials=1), tmp_path, "second")
+    assert data.stat().st_ino == built, "found, not built again"
+    (data / "train.txt").write_text("changed")
+    assert go(plan_of(task, max_trials=1), tmp_path, "third").exit_code == 0
+    assert (data / "train.txt").read_text() == "7\n"
+
+
+TAMPER = """
+import os, sys
+if os.environ["AR_PARAM_MODE"] == "labels":
+    with open(os.path.join(os.environ["AR_DATA_DIR"], "..", "private", "labels.txt"), "w") as stream:
+        stream.write("8")
+if os.environ["AR_PARAM_MODE"] == "evaluator":
+    with open(os.path.join(os.environ["AR_RUN_DIR"], "..", "..", "..", "frozen", "evaluate.py"), "w") as stream:
+        stream.write("forged")
+"""
+
+
+def test_tampering_is_found_named_and_mended(tmp_path: Path) -> None:
+    settled = run_modes(tmp_path, TAMPER + TRAIN, ["labels", "evaluator"], settings={"concurrency": 1})
+    for mode, name in (("labels", "labels.txt"), ("evaluator", "evaluate.py")):
+        outcome = settled[mode].outcome
+        assert outcome.status is Status.TAMPERED
+        assert name in outcome.message
+    assert "forged" not in (tmp_path / "run" / "frozen" / "evaluate.py").read_text()
+
+
+def test_a_task_without_an_evaluator_reads_the_printed_metric(tmp_path: Path) -> None:
+    train = """
+import os
+mode = os.environ["AR_PARAM_MODE"]
+print("loss = 0.9"); print("step 3 loss: 0.7 (best)")
+print({"good": "loss: 2.5e-1", "nothing": "done", "nan": "loss: nan", "text": "loss: low", "inf": "loss=1e999"}[mode])
+"""
+    plain = {"predict_cmd": None, "evaluate_cmd": None, "outputs": []}
+    settled = run_modes(tmp_path, train, ["nothing", "nan", "text", "inf"], **plain)
+    assert settled["good"].outcome.score == 0.25
+    assert settled["good"].outcome.verdict is not None
+    assert settled["good"].outcome.verdict.kind == "self_reported"
+    assert {mode: s.outcome.score for mode, s in settled.items() if mode != "good"} == dict.fromkeys(
+        ["nothing", "nan", "text", "inf"], 0.9
+    )
+    silent = tiny_task(tmp_path / "silent", {"train.py": "print('hello')"}, **plain)
+    finished = go(plan_of(silent), tmp_path, "silent-run")
+    assert finished.exit_code == 1
+    assert "train printed no line `loss=<finite number>`" in finished.stop.reason
+
+
+FLOOD = (
+    """
+import os, sys
+if os.environ["AR_PARAM_MODE"] == "flood":
+    block = b"x" * 1_000_000
+    for _ in range(200):
+        sys.stdout.buffer.write(block)
+    sys.stdout.buffer.write(b"the end\\n")
+"""
+    + TRAIN
+)
+
+
+def test_200_mb_of_output_cost_the_controller_no_memory(tmp_path: Path) -> None:
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    settled = run_modes(tmp_path, FLOOD, ["flood"])
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+    outcome = settled["flood"].outcome
+    assert outcome.status is Status.OK
+    log = tmp_path / "run" / "trials" / "0001" / "1" / "train.stdout.log"
+    assert 5_000_000 < log.stat().st_size < 11_000_000
+    assert log.read_bytes().endswith(b"the end\n")
+    assert outcome.usage["output_bytes"] >= 200_000_000
+    assert grown_kb < 20_000
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_only_named_variables_reach_a_trial(tmp_path: Path, named: bool) -> None:
+    mine = "PYTEST_CURRENT_TEST"  # stands in for a key in the controller's environment
+    assert mine in os.environ
+    train = "import json, os\njson.dump(dict(os.environ), open(os.environ['AR_MODEL_DIR'] + '/env.json', 'w'))\n" + TRAIN
+    task = tiny_task(tmp_path / "task", {"train.py": train}, env=[mine] if named else [])
+    finished = go(plan_of(task, max_trials=1), tmp_path)
+    seen = json.loads((finished.run_dir / "trials" / "0000" / "1" / "model" / "env.json").read_text())
+    assert (mine in seen) is named
+    assert seen["HOME"].startswith(str(tmp_path))
+    assert (seen["AR_TRIAL"], seen["AR_PARAM_X"], json.loads(seen["AR_PARAMS_JSON"])) == ("0", "0.5", {"x": 0.5})
+    assert "AR_PRIVATE_DIR" not in seen
+    assert "AR_TEST_DIR" not in seen
+
+
+def test_parameters_in_argv(tmp_path: Path) -> None:
+    train = "import sys, os, json\nassert sys.argv[1:] == ['--x', os.environ['AR_PARAM_X']], sys.argv\n" + TRAIN
+    task = tiny_task(tmp_path / "task", {"train.py": train}, train_cmd=["python", "train.py", "--x", "{x}"])
+    finished = go(plan_of(task, max_trials=2), tmp_path)
+    assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
