@@ -29,13 +29,16 @@ class Pool:
     amounts that are negative, not finite or too large, and on a device listed twice.
     """
 
-    def __new__(cls, capacity: Mapping[str, float], devices: Mapping[str, Sequence[int]] = ...) -> Pool: ...
+    def __new__(cls, capacity: Mapping[str, float], devices: Mapping[str, Sequence[int]] | None = ...) -> Pool: ...
     def submit(self, key: int, request: Mapping[str, float]) -> list[Grant]:
         """Queues a request; returns what can be granted now. Raises PoolError if it can never be granted or the key is in use."""
     def withdraw(self, key: int) -> list[Grant]:
         """Takes back a waiting request; returns what can be granted now. Raises PoolError if the key does not wait."""
     def release(self, key: int, names: Sequence[str] | None = None) -> list[Grant]:
-        """Gives back all that `key` holds, or only `names`; returns what can be granted now. Raises PoolError if it holds nothing of it."""
+        """Gives back all that `key` holds, or only `names`; returns what can be granted now.
+
+        Raises PoolError if it holds nothing, or nothing of one of the names.
+        """
     @property
     def waiting(self) -> list[int]: ...
     @property
@@ -62,7 +65,10 @@ class Forecast:
     def quantile(self, p: float) -> float:
         """The value below which the metric ends with probability p, 0 < p < 1. Raises ForecastError otherwise."""
     def beats(self, value: float) -> float:
-        """Probability that the metric ends better than `value`, in the direction given to `forecast`. Raises ForecastError on NaN."""
+        """Probability that the metric ends better than `value`, in the direction given to `forecast`.
+
+        Raises ForecastError on NaN.
+        """
 
 def forecast(
     steps: npt.NDArray[np.float64],
