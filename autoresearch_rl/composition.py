@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydra import main as hydra_main
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -57,7 +58,7 @@ def run_campaigns(
     try:
         job()
     except OSError as error:
-        if begun:
+        if begun or isinstance(error, HydraException):
             raise
         # Hydra makes the run directory before our own checks are reached.
         message = f"The run directory {error.filename} cannot be made: {error.strerror}."

@@ -198,9 +198,7 @@ class Reported:
     progress: Progress | None = None
 
 
-Event = (
-    Opened | Proposed | LlmCall | Progressed | Paused | Released | SettledEvent | Interrupted | Requested | Failed | Resumed
-)
+Event = Opened | Proposed | LlmCall | Progressed | Paused | Released | SettledEvent | Interrupted | Requested | Failed | Resumed
 Effect = AskPolicy | StartTrial | OrderTrial | Decide | StopCampaign
 Record = Event | Effect
 

@@ -248,7 +248,9 @@ class Task(_Strict):
     def _unknown_fields(self, stage: str, part: str) -> list[Problem]:
         unknown = [name for name in _FIELD.findall(part) if name not in self.search_space.names]
         remedy = "Use a name of task.space, or write the braces in another way."
-        message = f"{stage}_cmd: {part!r} names the parameter {unknown[0]!r}, which is not in the search space." if unknown else ""
+        message = (
+            f"{stage}_cmd: {part!r} names the parameter {unknown[0]!r}, which is not in the search space." if unknown else ""
+        )
         return [Problem(code="command-parameter", message=message, remedy=remedy)] if unknown else []
 
     def _check_names(self) -> list[Problem]:

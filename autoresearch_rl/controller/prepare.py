@@ -87,7 +87,9 @@ def prepare(task: Task, local: Target, root: Path, *, announce: Callable[[str], 
             announce(f"prepared data in {folder} was changed since it was built; building it again")
         hashes = _build(task, local, seed, folder, announce)
         if known is not None and hashes != known:
-            raise EvaluatorError(f"{' '.join(task.prepare_cmd or ())} built other data than before with the same seed; make it deterministic")
+            raise EvaluatorError(
+                f"{' '.join(task.prepare_cmd or ())} built other data than before with the same seed; make it deterministic"
+            )
         return Prepared(path=folder, hashes=hashes, built=True)
 
 

@@ -96,7 +96,9 @@ class _Attempt:
         end = end or self._seal_outputs()
         if end is None:
             if task.resources:
-                self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=tuple(task.resources)))
+                self.stages.post(
+                    Released(number=self._trial.number, attempt=self._trial.attempt, resources=tuple(task.resources))
+                )
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
         return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
 
@@ -261,7 +263,10 @@ def _failed(stage: str, result: JobResult) -> Outcome | None:
 
 
 def _artifacts(space: Workspace) -> dict[str, str]:
-    names = ("patch.diff", *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")))
+    names = (
+        "patch.diff",
+        *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")),
+    )
     return {name: name for name in names if (space.root / name).is_file()} | ({"model": "model"} if space.model.is_dir() else {})
 
 
