@@ -6,6 +6,22 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "Forecast",
+    "Grant",
+    "Pool",
+    "Sealed",
+    "__version__",
+    "apply_patch",
+    "diff",
+    "forecast",
+    "hash_file",
+    "hash_tree",
+    "run_launcher",
+    "seal_file",
+    "seal_tree",
+]
+
 __version__: str
 
 @final

@@ -103,8 +103,6 @@ fn curve() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, f64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     #[test]
     fn quantiles_rise_and_everything_is_finite((steps, values, target) in curve(), mut ps in prop::collection::vec(1e-9..1.0f64, 2..6)) {
         prop_assume!(values.iter().any(|value| value.is_finite()));

@@ -167,8 +167,6 @@ fn leads(before: &str, after: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
-
     #[test]
     fn a_diff_leads_from_one_text_to_another(before in text(), after in text()) {
         leads(&before, &after)?;
