@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch_rl.controller.keeping import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -333,6 +335,40 @@ def test_devices_are_granted_concretely_and_never_twice(tmp_path: Path) -> None:
         elif isinstance(entry.record, SettledEvent):
             del held[entry.record.number]
     assert most_at_once(sim) == 3
+
+
+def test_nothing_is_started_once_the_wall_time_is_over(tmp_path: Path) -> None:
+    for ask_s, lookahead in ((15.0, 0), (0.0, 5)):  # an answer that comes too late; trials that wait for a place
+        sim = simulation(
+            tmp_path,
+            lambda _: FakeRun(seconds=10, outcome=ok(1.0)),
+            max_trials=None,
+            max_wall_s=18.0,
+            lookahead=lookahead,
+            driver={"ask_s": lambda _, ask_s=ask_s: ask_s},
+        )
+        assert play(sim, tmp_path).reason == "18 s are over (controller.max_wall_s)"
+        assert all(entry.elapsed_s < 18.0 for entry in sim.entries if isinstance(entry.record, StartTrial))
+
+
+class AgainAndAgain(StrictRule):
+    """Wants every candidate measured once more, each time one of its trials has settled."""
+
+    def __call__(self, history: Any) -> list[Any]:
+        return [replace(decision, repeats=(decision.candidate,)) for decision in super().__call__(history)]
+
+
+def test_repeats_and_proposals_together_keep_to_max_trials(tmp_path: Path) -> None:
+    sim = simulation(
+        tmp_path,
+        lambda _: FakeRun(seconds=1, outcome=ok(1.0)),
+        concurrency=3,
+        max_trials=4,
+        keep=AgainAndAgain("loss"),
+        driver={"ask_s": lambda _: 1.5},
+    )
+    assert play(sim, tmp_path).reason.startswith("all 4 trials are done")
+    assert len({start.trial.number for start in records(sim, StartTrial)}) == 4
 
 
 @given(
