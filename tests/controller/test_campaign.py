@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -229,6 +230,30 @@ def test_proposals_outside_the_space_are_errors(tmp_path: Path, params: dict[str
     stop = play(sim, tmp_path)
     assert stop.failed
     assert "not in the search space" in stop.reason
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"parent": 99}, "parent=99, which is no trial"),
+        ({"repeat_of": 99}, "repeat_of=99, which is no trial"),
+        ({"memo": {"generation": np.int64(3)}}, "JSON cannot hold"),
+        ({"patch": None}, "JSON cannot hold"),
+    ],
+)
+def test_proposals_that_the_loop_could_not_take_are_errors_of_the_policy(tmp_path: Path, wrong: Any, said: str) -> None:
+    sim = simulation(tmp_path, policy=Scripted(lambda _: [Proposal(params={"x": 0.1}, **wrong)]))
+    stop = play(sim, tmp_path)
+    assert stop.failed
+    assert said in stop.reason
+
+
+def test_a_policy_that_exits_has_failed(tmp_path: Path) -> None:
+    def leaving(_: Any) -> list[Proposal]:
+        raise SystemExit(2)
+
+    stop = play(simulation(tmp_path, policy=Scripted(leaving)), tmp_path)
+    assert stop.reason == "the policy failed 3 times in a row: SystemExit: 2"
 
 
 def test_too_many_proposals_are_an_error(tmp_path: Path) -> None:
