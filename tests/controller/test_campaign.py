@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch_rl.controller.cancelling import ForecastRule
 from autoresearch_rl.controller.keeping import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,
@@ -25,7 +26,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Outcome, Progress, Proposal, Status
+from autoresearch_rl.trial import Curve, Outcome, Progress, Proposal, Status
 from tests.controller.campaigns import Scripted, Uniform, heavy_tail, ok, opened, simulation
 
 
@@ -319,6 +320,17 @@ def test_cancel_rule_reaches_a_running_trial_once_and_cancelled_frees_its_place(
     assert by_number[0] is Status.OK, "the baseline is never cancelled"
     assert {n: s for n, s in by_number.items() if s is Status.CANCELLED} == dict.fromkeys((1, 3, 5), Status.CANCELLED)
     assert len(records(sim, OrderTrial)) == 3, "one order a trial"
+
+
+def test_reports_that_go_back_in_steps_do_not_end_the_campaign(tmp_path: Path) -> None:
+    def run_trial(start: StartTrial) -> FakeRun:
+        steps = [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6]
+        reports = {float(i): Progress(step=s, step_target=20, metrics={"loss": 9 - s}) for i, s in enumerate(steps)}
+        curve = Curve(steps=(1.0, 20.0), elapsed_s=(1.0, 2.0), metrics={"loss": (1.0, 0.1)}, step_target=20)
+        return FakeRun(seconds=20, outcome=ok(float(start.trial.number), curve=curve), reports=reports)
+
+    sim = simulation(tmp_path, run_trial, cancel=ForecastRule(warmup_trials=1), max_trials=4)
+    assert play(sim, tmp_path).reason.startswith("all 4 trials are done")
 
 
 def test_cancelling_without_reports_of_the_baseline_ends_the_campaign(tmp_path: Path) -> None:
