@@ -96,10 +96,9 @@ class _Attempt:
         end = self._untrusted("train") or self._seal_model() or (self._untrusted("predict") if task.predict_cmd else None)
         end = end or self._seal_outputs()
         if end is None:
-            if task.resources:
-                self.stages.post(
-                    Released(number=self._trial.number, attempt=self._trial.attempt, resources=tuple(task.resources))
-                )
+            held = tuple(name for name in self.start.resources if name in task.resources)  # what it asked 0 of it does not hold
+            if held:
+                self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=held))
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
         return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
 
