@@ -25,7 +25,7 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
-from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
 from autoresearch_rl.events import Opened, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
@@ -78,8 +78,8 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
         sources = Sources(journal.blobs)
         opened = _opened(plan, settings, sources, prepared, tags, prepare_s=opened_s)
         frozen = plan.task.frozen_texts()
-        rebuild = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
-        guard = _guard(run_dir, frozen, prepared, rebuild)
+        again = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
+        guard = _guard(run_dir, frozen, prepared, partial(_rebuild, prepared, again))
         campaign = Campaign(
             settings, sources, direction=plan.task.objective.direction, request=plan.task.resources, devices=devices
         )
@@ -170,6 +170,16 @@ def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebui
         path.write_bytes(content)
         pristine[path] = content
     return Guard(pristine, dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild))
+
+
+def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:
+    """Builds the prepared data again. Raises EvaluatorError where it is not what it was."""
+    rebuilt = again()
+    if (rebuilt.path, rebuilt.hashes) != (prepared.path, prepared.hashes):
+        raise EvaluatorError(
+            f"the prepared data in {prepared.path} was changed or deleted, and what was built again is not the same "
+            "(its seed or manifest is gone too); start another campaign, whose scores cannot be compared with this one's"
+        )
 
 
 def _close(*targets: Target) -> None:

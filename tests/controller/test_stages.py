@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,7 @@ with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream
     [
         ('{"loss": NaN}', "NaN is not a finite number"),
         ('{"loss": 1e999}', "not a finite number"),
+        (f'{{"loss": 1{"0" * 400}}}', "not a finite number"),
         ('{"loss": "0.1"}', "not a finite number"),
         ('{"loss": true}', "not a finite number"),
         ('{"loss": 1, "loss": 2}', "stands there twice"),
@@ -210,6 +212,33 @@ def test_prepared_data_is_shared_and_mended(tmp_path: Path) -> None:
     (data / "train.txt").write_text("changed")
     assert go(plan_of(task, max_trials=1), tmp_path, "third").exit_code == 0
     assert (data / "train.txt").read_text() == "7\n"
+
+
+@pytest.mark.parametrize("damage", ["gone", "link", "manifest"])
+def test_damaged_prepared_data_is_built_again(tmp_path: Path, damage: str) -> None:
+    task = tiny_task(tmp_path / "task")
+    go(plan_of(task, max_trials=1), tmp_path, "first")
+    (data,) = (tmp_path / "cache" / "tiny").glob("*/data")
+    if damage == "gone":
+        shutil.rmtree(data)
+    elif damage == "link":
+        (data / "more").symlink_to("/etc/hostname")
+    else:
+        (data.parent / "manifest.json").write_text("{}")
+    assert go(plan_of(task, max_trials=1), tmp_path, "second").exit_code == 0
+    assert sorted(path.name for path in data.iterdir()) == ["train.txt"]
+
+
+def test_losing_the_prepared_data_with_its_seed_ends_the_campaign_and_says_so(tmp_path: Path) -> None:
+    train = f"import os, shutil\nif os.environ['AR_TRIAL'] == '1':\n    shutil.rmtree({str(tmp_path / 'cache')!r})\n" + TRAIN
+    stop = go(plan_of(tiny_task(tmp_path / "task", {"train.py": train})), tmp_path).stop
+    assert stop.failed
+    assert "was changed or deleted, and what was built again is not the same" in stop.reason
+
+
+def test_a_task_may_ask_for_0_of_a_resource(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task", resources={"cpu": 0, "gpu": 0})
+    assert go(plan_of(task, max_trials=2), tmp_path).exit_code == 0
 
 
 TAMPER = """
