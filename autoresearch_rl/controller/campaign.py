@@ -80,7 +80,7 @@ class Campaign:
         self._curves: dict[int, CurveBuilder] = {}
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
-        self._open_ask: int | None = None
+        self._open_ask: AskPolicy | None = None
         self._exhausted = False
         self._asked_s = self._ask_s = self._trial_s = 0.0
         self._ending: _Ending | None = None
@@ -88,13 +88,14 @@ class Campaign:
 
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
+        self._ask_whether_to_end(elapsed_s)
         match event:
             case Opened():
                 effects = self._open(event)
             case Proposed():
                 effects = self._take(event, elapsed_s)
             case SettledEvent():
-                effects = self._settle(event)
+                effects = self._settle(event, elapsed_s)
             case Progressed():
                 effects = self._judge(event, elapsed_s)
             case Released():
@@ -147,15 +148,14 @@ class Campaign:
         self._ordered.add(event.number)
         return [OrderTrial(number=event.number, attempt=event.attempt, order=order)]
 
-    def _settle(self, event: SettledEvent) -> list[Effect]:
+    def _settle(self, event: SettledEvent, elapsed_s: float) -> list[Effect]:
         trial, outcome = self._running.pop(event.number), event.outcome
         self._ordered.discard(event.number)
         self._curves.pop(event.number, None)
-        freed = self._pool.release(event.number) if event.number in self._pool.holding else []
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
             if losses < self._settings.max_attempts:
-                return self._start(freed) + self._again(replace(trial, attempt=trial.attempt + 1))
+                return self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
@@ -167,7 +167,8 @@ class Campaign:
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
-        effects += self._start(freed)
+        self._ask_whether_to_end(elapsed_s)
+        effects += self._free(event.number)
         if trial.number == 0 and (reason := self._unfit(outcome)):
             effects += self._end(_Ending(reason, failed=True))
         return effects
@@ -200,7 +201,8 @@ class Campaign:
 
     def _repeat(self, root: int) -> list[Effect]:
         first = self.log.view().find(root)
-        if first is None or self._numbers >= (self._settings.max_trials or math.inf):
+        promised = self._numbers + (self._open_ask.count if self._open_ask is not None else 0)
+        if first is None or promised >= (self._settings.max_trials or math.inf):
             return []
         return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}))
 
@@ -208,6 +210,10 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         return [] if self._ending else self._start(self._pool.submit(trial.number, self._request))
+
+    def _free(self, number: int) -> list[Effect]:
+        """Gives back what a trial holds, if anything, and starts what waited for it."""
+        return self._start(self._pool.release(number)) if number in self._pool.holding else []
 
     def _start(self, grants: Sequence[Grant]) -> list[Effect]:
         effects: list[Effect] = []
@@ -233,19 +239,21 @@ class Campaign:
                 effects.append(OrderTrial(number=number, attempt=trial.attempt, order=told, kill=kill))
         return effects
 
-    def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
-        """Asks for what will be needed, stops when nothing is left to do."""
+    def _ask_whether_to_end(self, elapsed_s: float) -> None:
+        """Asks the stop rules; to be called before anything is started."""
         history = self.log.view()
         if self._ending is None and len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             if reason is not None:
-                effects = self._end(_Ending(reason))
-                return effects + self._fill(elapsed_s, seq + len(effects))
-        wanted = self._wanted() if len(history) and not self._ending else 0
+                self._end(_Ending(reason))
+
+    def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
+        """Asks for what will be needed, stops when nothing is left to do."""
+        wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not self._exhausted:
             self._asks += 1
-            self._open_ask, self._asked_s = self._asks, elapsed_s
-            return [AskPolicy(ask=self._asks, seen=seq, count=wanted)]
+            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq, count=wanted), elapsed_s
+            return [self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return []
         if self._ending is None and self._waiting:

@@ -153,12 +153,12 @@ class Live:
             self._give_up(start, str(error), control)
         except OSError as error:
             self._give_up(start, f"trial {start.trial.number}: {error}", control)
-        except Exception as error:
+        except BaseException as error:  # also SystemExit, which would end this thread in silence
             _LOG.exception("trial %d: the controller failed", start.trial.number)
             self._give_up(start, f"internal error in trial {start.trial.number}: {error!r}", control)
 
     def _give_up(self, start: StartTrial, message: str, control: Control) -> None:
-        if control.order is None:
+        if control.order is None or control.order.kind != "stop":  # what ends anyway may well fail in the end
             self.inbox.put(Failed(message=message))
         outcome = Outcome(status=Status.LOST, message=message)
         self.inbox.put(SettledEvent(number=start.trial.number, attempt=start.trial.attempt, outcome=outcome, interrupted=True))

@@ -89,6 +89,7 @@ class _Attempt:
     usage: dict[str, float] = field(default_factory=dict)
     sealed: dict[str, str] = field(default_factory=dict)
     tier: int = 0
+    stage: str = ""
 
     def outcome(self) -> Outcome:
         task = self.stages.task
@@ -116,7 +117,14 @@ class _Attempt:
         if changed:
             message = f"{stage}: frozen files or data were changed while it ran: {', '.join(changed[:3])}"
             return Outcome(status=Status.TAMPERED, message=message)
+        if stage == "train" and result.obeyed is not None and result.exit_code == 0 and not self._trained():
+            return _obeyed(stage, result.obeyed)
         return _failed(stage, result)
+
+    def _trained(self) -> bool:
+        """Whether training that ended well under an order did so by itself: it reached its last step, or never reported at all."""
+        curve = self.curve.build()
+        return not curve.steps or (curve.step_target is not None and curve.steps[-1] >= curve.step_target)
 
     def _seal_model(self) -> Outcome | None:
         try:
@@ -139,6 +147,8 @@ class _Attempt:
             return Outcome(status=Status.LOST, message="frozen files were changed by another trial while this one was evaluated")
         if result.lost:
             return Outcome(status=Status.LOST, message=f"evaluate: {result.lost}")
+        if result.obeyed is not None and result.signal is not None:
+            return _obeyed("evaluate", result.obeyed)  # it outlived the grace of an order, which is no fault of its own
         if result.exit_code == BAD_OUTPUTS:
             return Outcome(status=Status.FAILED, message=f"the evaluator refused the outputs\n{result.stderr_tail}".strip())
         metrics = judge(result, stages.task)
@@ -170,7 +180,7 @@ class _Attempt:
 
     # ---------------------------------------------------------------- jobs
     def _run(self, stage: str, job: Job, session: Session | None = None) -> JobResult:
-        begun_s = self.stages.clock()
+        self.stage, begun_s = stage, self.stages.clock()
         self.stages.post(Reported(number=self._trial.number, attempt=self._trial.attempt, stage=stage))
         result = (session or self.session).run(job, self._report)
         self.spans.append(StageSpan(stage=stage, begun_s=begun_s, ended_s=self.stages.clock()))
@@ -187,8 +197,8 @@ class _Attempt:
             number, attempt = self._trial.number, self._trial.attempt
             self.stages.post(Reported(number=number, attempt=attempt, stage="train", progress=progress))
         order = self.control.order
-        if order is None:
-            return None
+        if order is None or (self.stage != "train" and order.kind != "stop"):
+            return None  # cancelling and pausing are about the training: once it has ended they come too late
         return replace(order, grace_s=max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0])))
 
     def _job(self, stage: str) -> Job:
@@ -253,13 +263,18 @@ def _failed(stage: str, result: JobResult) -> Outcome | None:
     if result.unstartable:
         return Outcome(status=Status.FAILED, message=f"{stage} could not be started: {result.unstartable}")
     if result.obeyed is not None and result.exit_code != 0:
-        status = {"cancel": Status.CANCELLED, "pause": Status.CANCELLED, "stop": Status.LOST}[result.obeyed.kind]
-        return Outcome(status=status, message=f"{stage}: {result.obeyed.reason}")
+        return _obeyed(stage, result.obeyed)
     if result.timed_out:
         return Outcome(status=Status.TIMEOUT, message=f"{stage} took longer than its timeout and was killed{tail}")
     if result.exit_code != 0:
         return Outcome(status=Status.FAILED, message=f"{stage} ended with {ended(result)}{tail}")
     return None
+
+
+def _obeyed(stage: str, order: Order) -> Outcome:
+    """The outcome of an attempt that an order ended."""
+    status = Status.LOST if order.kind == "stop" else Status.CANCELLED
+    return Outcome(status=status, message=f"{stage}: {order.reason}")
 
 
 def _artifacts(space: Workspace) -> dict[str, str]:

@@ -7,15 +7,22 @@ import os
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.journal import read
+from autoresearch_rl.controller.journal import Blobs, read
+from autoresearch_rl.controller.live import Clock
+from autoresearch_rl.controller.prepare import prepare
+from autoresearch_rl.controller.run import _guard
+from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.stages import Control, Stages
 from autoresearch_rl.errors import EvaluatorError
-from autoresearch_rl.events import SettledEvent
-from autoresearch_rl.trial import Status
+from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.target.command import Command
+from autoresearch_rl.trial import Order, Proposal, Status, Trial
 from tests.controller.plans import go, plan_of, run_modes
-from tests.tasks import EVALUATE, TRAIN, tiny_task
+from tests.tasks import EVALUATE, PREDICT, TRAIN, tiny_task
 
 
 def test_a_good_trial(tmp_path: Path) -> None:
@@ -292,3 +299,91 @@ def test_parameters_in_argv(tmp_path: Path) -> None:
     task = tiny_task(tmp_path / "task", {"train.py": train}, train_cmd=["python", "train.py", "--x", "{x}"])
     finished = go(plan_of(task, max_trials=2), tmp_path)
     assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
+
+
+class Ordering:
+    """Runs the attempts of real stages; gives each but the baseline an order once it has entered a stage."""
+
+    def __init__(self, stage: str, order: Order) -> None:
+        self.stage, self.order = stage, order
+        self.control: Control | None = None
+
+    def post(self, event: Reported | Released) -> None:
+        if isinstance(event, Reported) and event.stage == self.stage and self.control is not None:
+            wanted = event.progress is not None if self.stage == "train" else True
+            self.control.order = self.order if wanted else None
+
+
+def ordered(folder: Path, stage: str, kind: Any, files: dict[str, str], grace_s: float = 1.0) -> SettledEvent:
+    """How an attempt ends that gets an order while it is in that stage."""
+    task = tiny_task(folder / "task", files)
+    ordering = Ordering(stage, Order(kind=kind, reason="because"))
+    target, local = Command(), Command()
+    prepared = prepare(task, local, folder / "cache", announce=lambda _: None)
+    sources = Sources(Blobs(folder / "blobs"))
+    (folder / "blobs").mkdir()
+    frozen = task.frozen_texts()
+    stages = Stages(
+        task=task,
+        campaign="C",
+        run_dir=folder,
+        target=target,
+        local=local,
+        prepared=prepared,
+        sources=sources,
+        frozen=frozen,
+        guard=_guard(folder, frozen, prepared, lambda: None),
+        grace_s=grace_s,
+        keep_workspaces=False,
+        clock=Clock(),
+        post=ordering.post,
+    )
+    ordering.control = Control()
+    trial = Trial(number=1, proposal=Proposal(params={"x": 0.5}), seed=0, source_hash=sources.add(task.sources()))
+    try:
+        return stages.run(StartTrial(trial=trial), ordering.control)
+    finally:
+        target.close()
+        local.close()
+
+
+SHORT = """
+import json, os
+from autoresearch_rl import emit_progress
+import time
+for step in range(1, 1000):
+    time.sleep(0.02)
+    if not emit_progress(step=step, step_target=STEP_TARGET, metrics={"loss": 1.0}, exit_on_cancel=False):
+        break
+with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream:
+    json.dump({"x": 0.5}, stream)
+"""
+
+
+@pytest.mark.parametrize(("kind", "status"), [("stop", Status.LOST), ("cancel", Status.CANCELLED)])
+def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(tmp_path: Path, kind: str, status: Status) -> None:
+    source = f"import sys\nsys.path.insert(0, {os.getcwd()!r})\n" + SHORT.replace("STEP_TARGET", "1000")
+    settled = ordered(tmp_path, "train", kind, {"train.py": source}, grace_s=20.0)
+    assert (settled.outcome.status, settled.outcome.score) == (status, None)
+    assert settled.interrupted is (kind == "stop")
+
+
+def test_a_trial_that_reached_its_last_step_is_scored_although_it_was_cancelled(tmp_path: Path) -> None:
+    train = TRAIN + "import time; time.sleep(1)\n"
+    settled = ordered(tmp_path, "train", "cancel", {"train.py": train}, grace_s=20.0)
+    assert settled.outcome.status is Status.OK
+
+
+SLOW = "import time\ntime.sleep(3)\n"
+
+
+def test_a_stop_that_outlasts_the_evaluators_grace_is_an_interruption_and_no_crash(tmp_path: Path) -> None:
+    settled = ordered(tmp_path, "evaluate", "stop", {"evaluate.py": SLOW + EVALUATE}, grace_s=0.2)
+    assert (settled.outcome.status, settled.interrupted) == (Status.LOST, True)
+    assert settled.outcome.message == "evaluate: because"
+
+
+@pytest.mark.parametrize("stage", ["predict", "evaluate"])
+def test_a_cancel_order_that_comes_after_training_comes_too_late(tmp_path: Path, stage: str) -> None:
+    files = {"predict.py": SLOW + PREDICT} if stage == "predict" else {"evaluate.py": SLOW + EVALUATE}
+    assert ordered(tmp_path, stage, "cancel", files, grace_s=0.2).outcome.status is Status.OK
