@@ -77,7 +77,9 @@ def run_composed(config: DictConfig) -> Finished:
 
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
-    tags = {"sweep": Path(hydra.sweep.dir).name} if hydra.mode == RunMode.MULTIRUN else {}
+    tags = {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")}
+    if hydra.mode == RunMode.MULTIRUN:
+        tags["sweep"] = Path(hydra.sweep.dir).name
     use_plugins(config)
     plan = assemble(config)
     with logging_to(run_dir / "arrl.log"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -56,7 +57,7 @@ def test_in_a_folder_with_a_task_yaml_it_just_runs(tmp_path: Path) -> None:
     opened = next(read(run_dir)).record
     assert isinstance(opened, Opened)
     assert opened.task == "tiny"
-    assert opened.tags["policy"] == "Tpe"
+    assert opened.tags["policy"] == "tpe"
     assert (run_dir / ".hydra" / "config.yaml").is_file()
 
 
@@ -84,7 +85,7 @@ def test_multirun_runs_every_combination_and_shares_a_tag(tmp_path: Path) -> Non
     assert len(opened) == 4
     tags = [record.tags for record in opened if isinstance(record, Opened)]
     assert len({tag["sweep"] for tag in tags}) == 1
-    assert sorted(tag["policy"] for tag in tags) == ["Random", "Random", "Tpe", "Tpe"]
+    assert sorted(tag["policy"] for tag in tags) == ["random", "random", "tpe", "tpe"]
 
 
 def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) -> None:
@@ -347,3 +348,44 @@ def test_the_wheel_has_what_the_command_needs() -> None:
     for name in ("conf/config.yaml", "examples/skeleton/task.yaml", "py.typed"):
         assert package.joinpath(name).is_file(), name
     assert shutil.which(ARRL)
+
+
+BUSY = "import os, time\ntime.sleep(0.02 + 0.1 * float(os.environ['AR_PARAM_X']))\n" + TRAIN
+
+
+def killed_at(folder: Path, delay_s: float) -> tuple[list[Any], list[str]]:
+    """Kills a busy campaign some time after its first start; what was settled by then, as a follower of the ledger saw it."""
+    write_task(folder, {"train.py": BUSY})
+    env = {**os.environ, "XDG_CACHE_HOME": str(folder.parent / "cache")}
+    command = [ARRL, "hydra.run.dir=run", "controller.max_trials=500", "controller.concurrency=3", *QUIET]
+    child = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = folder / "run" / "journal.jsonl"
+    while not (journal.exists() and '"kind":"start"' in journal.read_text()):
+        time.sleep(0.01)
+    time.sleep(delay_s)
+    child.kill()
+    child.wait()
+    time.sleep(2)
+    ledger = folder / "run" / "results.tsv"
+    shown = [line.split("\t")[0] for line in ledger.read_text().splitlines()[1:]] if ledger.exists() else []
+    return [entry.record for entry in read(folder / "run")], shown
+
+
+def check_killed(folder: Path, delay_s: float) -> None:
+    records, shown = killed_at(folder, delay_s)
+    assert alive(folder) == [], "no child survives"
+    settled = [str(record.number) for record in records if isinstance(record, SettledEvent)]
+    assert set(shown) <= set(settled), "what was shown as settled is in the journal"
+    assert len(set(settled)) == len(settled)
+    assert json.loads(arrl("status", "run", "--json", cwd=folder).stdout)["settled"] >= len(settled) - 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kill_9_at_a_random_moment(tmp_path: Path, seed: int) -> None:
+    check_killed(tmp_path / "task", random.Random(seed).uniform(0, 2))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_kill_9_at_many_random_moments(tmp_path: Path, seed: int) -> None:
+    check_killed(tmp_path / "task", random.Random(seed).uniform(0, 4))

@@ -124,14 +124,15 @@ def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tupl
 
 
 def _equipped(plan: Plan) -> tuple[Settings, dict[str, tuple[int, ...]]]:
-    """The settings with the machine's resources filled in where the user names none, and its devices by resource."""
-    resources = {"cpu": float(cores()), **plan.settings.resources}
-    gpus = gpu_indices() if "gpu" in plan.task.resources or "gpu" in resources else ()
-    if "gpu" in resources:
-        gpus = gpus or tuple(range(int(resources["gpu"])))
-        gpus = gpus[: int(resources["gpu"])]
-    resources["gpu"] = float(len(gpus))
-    return replace(plan.settings, resources=resources), {"gpu": gpus} if gpus else {}
+    """The settings with what trials need of this machine filled in where the user names none, and its devices by resource."""
+    needed, named = plan.task.resources, plan.settings.resources
+    resources = {"cpu": float(cores()), **named} if "cpu" in needed else dict(named)
+    if "gpu" not in needed and "gpu" not in named:
+        return replace(plan.settings, resources=resources), {}
+    gpus = gpu_indices()
+    if "gpu" in named:
+        gpus = (gpus or tuple(range(int(named["gpu"]))))[: int(named["gpu"])]
+    return replace(plan.settings, resources={**resources, "gpu": float(len(gpus))}), {"gpu": gpus} if gpus else {}
 
 
 def _opened(
