@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from autoresearch_rl.controller.prepare import prepare
 from autoresearch_rl.controller.run import _guard
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control, Stages
+from autoresearch_rl.controller.workspace import scored_baseline
 from autoresearch_rl.errors import EvaluatorError
 from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target.command import Command
+from autoresearch_rl.task import Task
 from autoresearch_rl.trial import Order, Proposal, Status, Trial
 from tests.controller.plans import go, plan_of, run_modes
-from tests.tasks import EVALUATE, PREDICT, TRAIN, tiny_task
+from tests.tasks import EVALUATE, PREDICT, TRAIN, task_config, tiny_task
 
 
 def test_a_good_trial(tmp_path: Path) -> None:
@@ -330,6 +333,56 @@ def test_parameters_in_argv(tmp_path: Path) -> None:
     assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
 
 
+SCRIPT = """
+#!/bin/sh
+exec python train.py
+"""
+
+
+def test_scripts_stay_executable_and_find_the_interpreter_of_the_task(tmp_path: Path) -> None:
+    train = f"import sys\nassert sys.executable == {sys.executable!r}, sys.executable\n" + TRAIN
+    roles = {"frozen": ["prepare.py", "evaluate.py"], "mutable": ["train.py", "predict.py", "train.sh"]}
+    config = task_config(tmp_path / "task", {"train.py": train, "train.sh": SCRIPT}, train_cmd=["./train.sh"])
+    (tmp_path / "task" / "train.sh").chmod(0o755)
+    task = Task(**{**config, "files": roles})
+    assert task.check() == []
+    stop = go(plan_of(task, max_trials=1), tmp_path).stop
+    assert not stop.failed, stop.reason
+
+
+def test_a_frozen_script_may_be_the_evaluator(tmp_path: Path) -> None:
+    script = f"#!{sys.executable}\n" + EVALUATE
+    roles = {"frozen": ["prepare.py", "score"], "mutable": ["train.py", "predict.py"]}
+    config = task_config(tmp_path / "task", {"score": script}, evaluate_cmd=["./score"])
+    (tmp_path / "task" / "score").chmod(0o755)
+    assert go(plan_of(Task(**{**config, "files": roles}), max_trials=1), tmp_path).exit_code == 0
+
+
+def test_what_the_evaluator_leaves_in_its_folder_goes(tmp_path: Path) -> None:
+    evaluate = "import os\nassert os.listdir() == [], 'own empty folder'\nopen('cache', 'w').close()\n" + EVALUATE
+    finished = go(plan_of(tiny_task(tmp_path / "task", {"evaluate.py": evaluate}), max_trials=1), tmp_path)
+    assert finished.exit_code == 0
+    assert not (finished.run_dir / "trials" / "0000" / "1" / "evaluate").exists()
+
+
+def test_the_evaluator_is_tried_on_the_attempt_of_the_baseline_that_got_a_score(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "trials" / "0000"
+    for attempt, status in (("1", "lost"), ("2", "ok")):
+        (folder / attempt / "outputs").mkdir(parents=True)
+        (folder / attempt / "outcome.json").write_text(json.dumps({"status": status}))
+    found = scored_baseline(tmp_path / "run")
+    assert found is not None
+    assert found.root == folder / "2"
+
+
+def test_an_evaluator_that_crashes_fails_the_trial_where_no_baseline_was_ever_scored(tmp_path: Path) -> None:
+    train = "import os, sys\nif os.environ['AR_TRIAL'] == '0': sys.exit(1)\n" + TRAIN
+    task = tiny_task(tmp_path / "task", {"train.py": train, "evaluate.py": crashing("True")})
+    finished = go(plan_of(task, max_trials=2, require_baseline=False), tmp_path)
+    assert not finished.stop.failed
+    assert "on this trial's outputs" in finished.history.settled[1].outcome.message
+
+
 class Ordering:
     """Runs the attempts of real stages; gives each but the baseline an order once it has entered a stage."""
 
@@ -390,7 +443,9 @@ with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream
 
 
 @pytest.mark.parametrize(("kind", "status"), [("stop", Status.LOST), ("cancel", Status.CANCELLED)])
-def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(tmp_path: Path, kind: str, status: Status) -> None:
+def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(
+    tmp_path: Path, kind: str, status: Status
+) -> None:
     source = f"import sys\nsys.path.insert(0, {os.getcwd()!r})\n" + SHORT.replace("STEP_TARGET", "1000")
     settled = ordered(tmp_path, "train", kind, {"train.py": source}, grace_s=20.0)
     assert (settled.outcome.status, settled.outcome.score) == (status, None)
