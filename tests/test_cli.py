@@ -183,6 +183,17 @@ def test_a_run_directory_in_use_is_refused(tmp_path: Path) -> None:
     assert "[run-dir-used]" in arrl("controller.max_trials=1", "hydra.run.dir=here", *QUIET, cwd=folder, code=2).stderr
 
 
+def test_a_cache_that_cannot_be_written_is_a_sentence_and_the_run_directory_can_be_used_again(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    (folder / "file").write_text("")
+    options = ["controller.max_trials=1", "hydra.run.dir=here", *QUIET]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "file")}
+    done = subprocess.run([ARRL, *options], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("arrl: [Errno 20] Not a directory")
+    arrl(*options, cwd=folder)
+
+
 def test_a_failed_baseline_exits_1_with_the_last_lines(tmp_path: Path) -> None:
     folder = write_task(tmp_path / "task", {"train.py": "raise ValueError('no such layer')"})
     env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -85,6 +85,7 @@ class Live:
     _attempts: dict[int, int] = field(default_factory=dict)
     _end: StopCampaign | None = None
     _polled_s: float = 0.0
+    _taken: set[str] = field(default_factory=set)
 
     def run(self, opened: Event, trials: RunTrial) -> tuple[StopCampaign, History]:
         """Returns why it ended, and its history. Raises JournalError where the journal cannot be written; children are dead then."""
@@ -178,14 +179,20 @@ class Live:
         """The oldest request file of the run directory's inbox, which is deleted once it is read."""
         folder = self.run_dir / "inbox"
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            if path.name in self._taken:
+                continue
+            self._taken.add(path.name)  # what cannot be deleted (another user's) is taken once all the same
             try:
                 raw: Mapping[str, object] = json.loads(path.read_text())
                 request = Requested(request=str(raw["request"]), arguments=dict(raw))
-                path.unlink()
-                return request
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
-                path.rename(path.with_suffix(".bad"))
+                with suppress(OSError):
+                    path.rename(path.with_suffix(".bad"))
+                continue
+            with suppress(OSError):
+                path.unlink()
+            return request
         return None
 
     @contextmanager

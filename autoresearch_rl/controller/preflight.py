@@ -37,7 +37,8 @@ def _check_resources(task: Task, settings: Settings, devices: Mapping[str, tuple
 
 
 def _check_run_dir(run_dir: Path, floor_mb: float) -> list[Problem]:
-    if (run_dir / "journal.jsonl").exists():
+    journal = run_dir / "journal.jsonl"
+    if journal.exists() and journal.stat().st_size > 0:  # it is empty where a campaign ended before it began
         message = f"{run_dir} already holds the journal of a campaign."
         remedy = "Choose another folder with hydra.run.dir=DIR."
         return [Problem(code="run-dir-used", message=message, remedy=remedy)]
