@@ -107,6 +107,32 @@ def stop(arguments: list[str]) -> int:
     return 0
 
 
+def resume(arguments: list[str]) -> int:
+    """Takes a campaign up again."""
+    parser = _parser("resume", "Take a campaign up again after Ctrl-C, a crash, or to go on beyond a limit.")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    listed = ", ".join(f"controller.{name}" for name in composition.LIMITS)
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help=f"limits to change ({listed}), and plugins=[...]")
+    options = parser.parse_args(arguments)
+    return composition.resume_run(options.run_dir, options.overrides).exit_code
+
+
+def replay(arguments: list[str]) -> int:
+    """Checks that a journal's decisions and proposals come out the same."""
+    parser = _parser(
+        "replay", "Feed a journal to the loop again, without running a trial: decisions and proposals must come out the same."
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("overrides", nargs="*", metavar="plugins=[...]")
+    options = parser.parse_args(arguments)
+    config, _ = composition.recorded(options.run_dir, options.overrides)
+    from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.run import replay_run
+
+    print(replay_run(assemble(config), options.run_dir))
+    return 0
+
+
 def status(arguments: list[str]) -> int:
     """Shows a campaign as its journal has it."""
     from autoresearch_rl.controller.status import show_status
@@ -141,6 +167,8 @@ VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "validate": validate,
     "run-one": run_one,
     "init": init,
+    "resume": resume,
+    "replay": replay,
     "stop": stop,
     "status": status,
     "ui": ui,

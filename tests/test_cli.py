@@ -19,6 +19,7 @@ import yaml
 
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.events import Opened, SettledEvent
+from autoresearch_rl.trial import Status
 from tests.tasks import TRAIN, task_config
 
 ARRL = str(Path(sys.executable).parent / "arrl")
@@ -262,6 +263,11 @@ def test_a_signal_ends_a_campaign_in_order(tmp_path: Path, number: int, code: in
     assert alive(tmp_path) == []
     lost = [e.record for e in read(tmp_path / "task" / "run") if isinstance(e.record, SettledEvent) and e.record.interrupted]
     assert len(lost) == 2
+    last = out.splitlines()[-1]
+    assert last.startswith("Go on with: ")
+    verb, run_dir = last.split()[-2:]
+    said = arrl(verb, run_dir, "controller.max_trials=1", cwd=tmp_path / "task").stdout
+    assert "all 1 trials are done" in said
 
 
 def test_stop_reaches_a_live_campaign(tmp_path: Path) -> None:
@@ -365,6 +371,20 @@ def check_killed(folder: Path, delay_s: float) -> None:
     assert set(shown) <= set(settled), "what was shown as settled is in the journal"
     assert len(set(settled)) == len(settled)
     assert json.loads(arrl("status", "run", "--json", cwd=folder).stdout)["settled"] >= len(settled) - 1
+    goal = len(settled) + 5
+    said = arrl(
+        "resume", "run", f"controller.max_trials={goal}", cwd=folder, environment={"XDG_CACHE_HOME": str(folder.parent / "cache")}
+    )
+    assert f"all {goal} trials are done" in said.stdout
+    numbers = [
+        e.record.number
+        for e in read(folder / "run")
+        if isinstance(e.record, SettledEvent) and e.record.outcome.status is Status.OK
+    ]
+    assert sorted(numbers) == list(range(goal)), "every trial settles once"
+    rows = [line.split("\t")[0] for line in (folder / "run" / "results.tsv").read_text().splitlines()[1:]]
+    assert sorted(map(int, rows)) == list(range(goal))
+    assert "every decision and proposal came out the same" in arrl("replay", "run", cwd=folder).stdout
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -376,3 +396,46 @@ def test_kill_9_at_a_random_moment(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 160))
 def test_kill_9_at_many_random_moments(tmp_path: Path, seed: int) -> None:
     check_killed(tmp_path / "task", random.Random(seed).uniform(0, 4))
+
+
+def test_a_resumed_campaign_decides_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
+    options = [
+        "policy=random",
+        "controller.concurrency=1",
+        "controller.max_trials=6",
+        "hydra.run.dir=run",
+        "controller.lookahead=0",
+        *QUIET,
+    ]
+    stories = []
+    for name in ("straight", "broken"):
+        folder = write_task(tmp_path / name, {"train.py": BUSY})
+        if name == "broken":
+            env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+            child = subprocess.Popen([ARRL, *options], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            journal = folder / "run" / "journal.jsonl"
+            while not (journal.exists() and journal.read_text().count('"kind":"settled"') >= 3):
+                time.sleep(0.01)
+            child.kill()
+            child.wait()
+            arrl("resume", "run", cwd=folder)
+        else:
+            arrl(*options, cwd=folder)
+        status = json.loads(arrl("status", "run", "--json", "--last", "0", cwd=folder).stdout)
+        stories.append([(row["trial"], row["params"], row["score"], row["reason"]) for row in status["trials"]])
+    assert stories[0] == stories[1]
+
+
+def test_resume_refuses_what_would_make_it_another_campaign(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    arrl("controller.max_trials=2", "hydra.run.dir=run", *QUIET, cwd=folder)
+    for override, said in (
+        ("controller.seed=2", "[resume-override] controller.seed"),
+        ("policy=random", "[resume-override] policy"),
+        ("controller.max_trials=0", "[controller-value]"),
+    ):
+        assert said in arrl("resume", "run", override, cwd=folder, code=2).stderr
+    assert "cannot be read" in arrl("resume", "nowhere", cwd=folder, code=1).stderr
+    (folder / "evaluate.py").write_text("# another one\n" + (folder / "evaluate.py").read_text())
+    refused = arrl("resume", "run", "controller.max_trials=4", cwd=folder, code=2).stderr
+    assert "[frozen-changed] evaluate.py" in refused

@@ -28,6 +28,7 @@ from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
 FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
+_LOCK = "controller.lock"
 _LOG = logging.getLogger(__name__)
 
 
@@ -82,7 +83,7 @@ class Journal:
         self.path = run_dir / "journal.jsonl"
         self.blobs = Blobs(run_dir / "blobs")
         self._sync_each = sync == "each"
-        self._lock = FileLock(run_dir / "controller.lock")
+        self._lock = FileLock(run_dir / _LOCK)
         self._dirty, self._closing = threading.Event(), threading.Event()
         self._failure: OSError | None = None
         self._seq = self._size = 0
@@ -143,6 +144,17 @@ class Journal:
                 os.fdatasync(self._descriptor)
             except OSError as error:
                 self._failure = error
+
+
+def in_use(run_dir: Path) -> bool:
+    """Whether a controller holds the run directory now."""
+    lock = FileLock(run_dir / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def encode(entry: Entry, blobs: Blobs) -> bytes:

@@ -361,8 +361,10 @@ with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream
 
 
 @pytest.mark.parametrize(("kind", "status"), [("stop", Status.LOST), ("cancel", Status.CANCELLED)])
-def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(tmp_path: Path, kind: str, status: Status) -> None:
-    source = f"import sys\nsys.path.insert(0, {os.getcwd()!r})\n" + SHORT.replace("STEP_TARGET", "1000")
+def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(
+    tmp_path: Path, kind: str, status: Status
+) -> None:
+    source = f"import sys\nsys.path.insert(0, {str(Path.cwd())!r})\n" + SHORT.replace("STEP_TARGET", "1000")
     settled = ordered(tmp_path, "train", kind, {"train.py": source}, grace_s=20.0)
     assert (settled.outcome.status, settled.outcome.score) == (status, None)
     assert settled.interrupted is (kind == "stop")
