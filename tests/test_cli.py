@@ -137,9 +137,15 @@ BAD: list[tuple[str, list[str], str]] = [
     ("unknown key", ["controller.max_trails=3"], "max_trails"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
+    ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
     ("word", ["polcy"], "polcy"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),
+    (
+        "foreign function behind a module of ours",
+        ["policy={_target_: autoresearch_rl.task.shutil.rmtree, _partial_: true}"],
+        "[class-not-allowed] policy._target_ names 'autoresearch_rl.task.shutil.rmtree'",
+    ),
     ("missing task", ["task.path=nowhere"], "[task-yaml-missing]"),
     ("missing interpreter", ["task=digits", "task.python=/no/such/python"], "/no/such/python"),
     ("resources", ["task=digits", "+task.resources.gpu=64"], "[resources-never-fit]"),
@@ -163,6 +169,13 @@ def test_bad_input_is_a_sentence_and_exit_2_before_any_trial(tmp_path: Path, arg
 def test_a_broken_task_yaml(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "task.yaml").write_text(text)
     assert said in arrl("validate", cwd=tmp_path, code=2).stderr
+
+
+def test_no_class_comes_in_through_an_interpolation_that_is_resolved_late(tmp_path: Path) -> None:
+    hidden = r"\${oc.create:'{_target_: pathlib.Path, _args_: [x]}'}"
+    folder = write_task(tmp_path / "task", space={"x": {"low": 0.0, "high": 1.0, "default": hidden}})
+    said = arrl("validate", cwd=folder, code=2).stderr
+    assert "[config-braces] task.space.x.default is" in said
 
 
 def test_a_run_directory_in_use_is_refused(tmp_path: Path) -> None:

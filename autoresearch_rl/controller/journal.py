@@ -40,16 +40,19 @@ class Blobs:
         self._unsynced: list[Path] = []
 
     def put(self, text: str) -> str:
-        """Stores a text, returns its SHA-256 in hex."""
+        """Stores a text, returns its SHA-256 in hex. Raises JournalError where the disk refuses it."""
         content = text.encode("utf-8", "surrogatepass")
         name = hashlib.sha256(content).hexdigest()
         path = self._folder / name
         if not path.exists():
-            self._folder.mkdir(exist_ok=True)
             # The writer's thread is part of the name: two threads may store the same text at once.
             scratch = path.with_suffix(f".{threading.get_ident()}.tmp")
-            scratch.write_bytes(content)
-            scratch.replace(path)
+            try:
+                self._folder.mkdir(exist_ok=True)
+                scratch.write_bytes(content)
+                scratch.replace(path)
+            except OSError as error:
+                raise JournalError(f"{path} cannot be written: {error.strerror or error}") from error
             self._unsynced.append(path)
         return name
 
@@ -169,7 +172,7 @@ def encode(entry: Entry, blobs: Blobs) -> bytes:
 def read(run_dir: Path) -> Iterator[Entry]:
     """Entries of a run directory's journal in order, also while a controller writes it.
 
-    A torn last line is left out with a warning. Raises JournalError on a missing or broken journal, naming the line,
+    A last line without its end is left out. Raises JournalError on a missing or broken journal, naming the line,
     and on one of a newer format.
     """
     path, blobs = run_dir / "journal.jsonl", Blobs(run_dir / "blobs")
@@ -192,6 +195,8 @@ def _lines(path: Path, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]
         if not bad:
             end += len(line)
             yield number, row, end
+        elif not line.endswith(b"\n"):
+            return  # a live controller may be writing it; what it adds meanwhile is another reading's
     if bad:
         _LOG.warning("%s: the last line is torn (%s) and left out", path, bad)
 
@@ -217,6 +222,8 @@ def _usable(path: Path) -> tuple[int, int]:
     with path.open("rb") as stream:
         for count, _, size in _lines(path, stream):  # noqa: B007  # the last values count
             pass
+    if path.stat().st_size > size:
+        _LOG.warning("%s: the last line is torn and cut off", path)
     return count, size
 
 

@@ -27,8 +27,8 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
-from autoresearch_rl.controller.workspace import attempt_folder
-from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.controller.workspace import attempt_folder, lay_out
+from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
 from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Resumed, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
@@ -154,7 +154,7 @@ class _Site:
             clock = Clock()
             prepared = prepare(plan.task, local, cache_dir, announce=announce)
             frozen = plan.task.frozen_texts()
-            rebuild = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
+            again = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
             yield cls(
                 plan=plan,
                 run_dir=run_dir,
@@ -164,7 +164,7 @@ class _Site:
                 prepared=prepared,
                 prepare_s=clock(),
                 sources=Sources(journal.blobs),
-                guard=_guard(run_dir, frozen, prepared, rebuild),
+                guard=_guard(run_dir, frozen, prepared, partial(_rebuild, prepared, again)),
                 frozen=frozen,
             )
 
@@ -278,10 +278,19 @@ def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebui
     pristine = {}
     for name, content in frozen.items():
         path = run_dir / "frozen" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        lay_out(path, content)
         pristine[path] = content
     return Guard(pristine, dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild))
+
+
+def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:
+    """Builds the prepared data again. Raises EvaluatorError where it is not what it was."""
+    rebuilt = again()
+    if (rebuilt.path, rebuilt.hashes) != (prepared.path, prepared.hashes):
+        raise EvaluatorError(
+            f"the prepared data in {prepared.path} was changed or deleted, and what was built again is not the same "
+            "(its seed or manifest is gone too); start another campaign, whose scores cannot be compared with this one's"
+        )
 
 
 def _close(*targets: Target) -> None:

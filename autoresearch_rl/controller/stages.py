@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from autoresearch_rl.controller.environment import base_environment, expose, par
 from autoresearch_rl.controller.prepare import Prepared
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge, verdict_of
-from autoresearch_rl.controller.workspace import Workspace
+from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError, SealError
 from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
@@ -96,10 +97,9 @@ class _Attempt:
         end = self._untrusted("train") or self._seal_model() or (self._untrusted("predict") if task.predict_cmd else None)
         end = end or self._seal_outputs()
         if end is None:
-            if task.resources:
-                self.stages.post(
-                    Released(number=self._trial.number, attempt=self._trial.attempt, resources=tuple(task.resources))
-                )
+            held = tuple(name for name in self.start.resources if name in task.resources)  # what it asked 0 of it does not hold
+            if held:
+                self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=held))
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
         return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
 
@@ -157,11 +157,11 @@ class _Attempt:
         return self._scored(metrics)
 
     def _evaluator_failed(self, message: str, result: JobResult) -> Outcome:
-        """Not the trial's fault unless the same evaluator still scores the baseline."""
-        baseline = self.stages.run_dir / "trials" / "0000" / "1"
-        if self._trial.number != 0 and (baseline / "outputs").is_dir():
-            again = self._score(Workspace(root=baseline, checkpoint=baseline.parent / "checkpoint"))
-            if not isinstance(judge(again, self.stages.task), str):
+        """Not the trial's fault unless the same evaluator still scores the baseline, or never did (`require_baseline=false`)."""
+        if self._trial.number != 0:
+            baseline = scored_baseline(self.stages.run_dir)
+            again = self._score(baseline) if baseline is not None else None
+            if again is None or not isinstance(judge(again, self.stages.task), str):
                 return Outcome(status=Status.FAILED, message=f"{message} on this trial's outputs\n{result.stderr_tail}".strip())
         raise EvaluatorError(f"{message}, on the baseline too\n{result.stderr_tail or result.unstartable}".strip())
 
@@ -234,8 +234,9 @@ class _Attempt:
         """Runs the frozen evaluator on sealed outputs, in an empty folder, from pristine copies."""
         task, prepared = self.stages.task, self.stages.prepared
         folders = {"AR_OUTPUT_DIR": space.outputs, "AR_MODEL_DIR": space.model, "AR_PRIVATE_DIR": prepared.private}
-        cwd = self.space.root / "evaluate"
-        cwd.mkdir(exist_ok=True)
+        cwd = self.space.evaluation
+        shutil.rmtree(cwd, ignore_errors=True)
+        cwd.mkdir()
         job = Job(
             stage="evaluate",
             argv=_isolated(task, self.stages.run_dir / "frozen"),
@@ -251,7 +252,8 @@ class _Attempt:
 
 def _isolated(task: Task, frozen: Path) -> tuple[str, ...]:
     """The evaluator's command: frozen files by absolute path, `python` with -I so that no folder or variable shadows a module."""
-    argv = [str(frozen / part) if part in task.files.frozen else part for part in task.command("evaluate")]
+    command = task.command("evaluate")
+    argv = [str(frozen / part) if part.removeprefix("./") in task.files.frozen else part for part in command]
     return (argv[0], "-I", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
 
 

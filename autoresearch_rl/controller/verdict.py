@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl._core import hash_file
+from autoresearch_rl.controller.workspace import lay_out
 from autoresearch_rl.errors import SealError
 from autoresearch_rl.target import JobResult
 from autoresearch_rl.task import Task
@@ -79,8 +80,7 @@ class Guard:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._pristine[path])
+            lay_out(path, self._pristine[path])
         for folder, rebuild in self._folders.items():
             if any(path.is_relative_to(folder) for path in changed):
                 rebuild()
@@ -124,11 +124,18 @@ def judge(result: JobResult, task: Task) -> dict[str, float] | str:
     if not isinstance(answer, dict) or not answer:
         return "the evaluator's answer is no JSON object of numbers"
     for name, value in answer.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
             return f"the evaluator's metric {name!r} is {str(value)[:40]!r}, not a finite number"
     if task.objective.metric not in answer:
         return f"the evaluator's answer lacks {task.objective.metric!r} (it has {', '.join(sorted(answer))})"
     return {name: float(value) for name, value in answer.items()}
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def verdict_of(task: Task, tier: int) -> Verdict:

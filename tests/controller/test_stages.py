@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,14 @@ from autoresearch_rl.controller.prepare import prepare
 from autoresearch_rl.controller.run import _guard
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control, Stages
+from autoresearch_rl.controller.workspace import scored_baseline
 from autoresearch_rl.errors import EvaluatorError
 from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target.command import Command
+from autoresearch_rl.task import Task
 from autoresearch_rl.trial import Order, Proposal, Status, Trial
 from tests.controller.plans import go, plan_of, run_modes
-from tests.tasks import EVALUATE, PREDICT, TRAIN, tiny_task
+from tests.tasks import EVALUATE, PREDICT, TRAIN, task_config, tiny_task
 
 
 def test_a_good_trial(tmp_path: Path) -> None:
@@ -179,6 +183,7 @@ with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream
     [
         ('{"loss": NaN}', "NaN is not a finite number"),
         ('{"loss": 1e999}', "not a finite number"),
+        (f'{{"loss": 1{"0" * 400}}}', "not a finite number"),
         ('{"loss": "0.1"}', "not a finite number"),
         ('{"loss": true}', "not a finite number"),
         ('{"loss": 1, "loss": 2}', "stands there twice"),
@@ -210,6 +215,33 @@ def test_prepared_data_is_shared_and_mended(tmp_path: Path) -> None:
     (data / "train.txt").write_text("changed")
     assert go(plan_of(task, max_trials=1), tmp_path, "third").exit_code == 0
     assert (data / "train.txt").read_text() == "7\n"
+
+
+@pytest.mark.parametrize("damage", ["gone", "link", "manifest"])
+def test_damaged_prepared_data_is_built_again(tmp_path: Path, damage: str) -> None:
+    task = tiny_task(tmp_path / "task")
+    go(plan_of(task, max_trials=1), tmp_path, "first")
+    (data,) = (tmp_path / "cache" / "tiny").glob("*/data")
+    if damage == "gone":
+        shutil.rmtree(data)
+    elif damage == "link":
+        (data / "more").symlink_to("/etc/hostname")
+    else:
+        (data.parent / "manifest.json").write_text("{}")
+    assert go(plan_of(task, max_trials=1), tmp_path, "second").exit_code == 0
+    assert sorted(path.name for path in data.iterdir()) == ["train.txt"]
+
+
+def test_losing_the_prepared_data_with_its_seed_ends_the_campaign_and_says_so(tmp_path: Path) -> None:
+    train = f"import os, shutil\nif os.environ['AR_TRIAL'] == '1':\n    shutil.rmtree({str(tmp_path / 'cache')!r})\n" + TRAIN
+    stop = go(plan_of(tiny_task(tmp_path / "task", {"train.py": train})), tmp_path).stop
+    assert stop.failed
+    assert "was changed or deleted, and what was built again is not the same" in stop.reason
+
+
+def test_a_task_may_ask_for_0_of_a_resource(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task", resources={"cpu": 0, "gpu": 0})
+    assert go(plan_of(task, max_trials=2), tmp_path).exit_code == 0
 
 
 TAMPER = """
@@ -299,6 +331,56 @@ def test_parameters_in_argv(tmp_path: Path) -> None:
     task = tiny_task(tmp_path / "task", {"train.py": train}, train_cmd=["python", "train.py", "--x", "{x}"])
     finished = go(plan_of(task, max_trials=2), tmp_path)
     assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
+
+
+SCRIPT = """
+#!/bin/sh
+exec python train.py
+"""
+
+
+def test_scripts_stay_executable_and_find_the_interpreter_of_the_task(tmp_path: Path) -> None:
+    train = f"import sys\nassert sys.executable == {sys.executable!r}, sys.executable\n" + TRAIN
+    roles = {"frozen": ["prepare.py", "evaluate.py"], "mutable": ["train.py", "predict.py", "train.sh"]}
+    config = task_config(tmp_path / "task", {"train.py": train, "train.sh": SCRIPT}, train_cmd=["./train.sh"])
+    (tmp_path / "task" / "train.sh").chmod(0o755)
+    task = Task(**{**config, "files": roles})
+    assert task.check() == []
+    stop = go(plan_of(task, max_trials=1), tmp_path).stop
+    assert not stop.failed, stop.reason
+
+
+def test_a_frozen_script_may_be_the_evaluator(tmp_path: Path) -> None:
+    script = f"#!{sys.executable}\n" + EVALUATE
+    roles = {"frozen": ["prepare.py", "score"], "mutable": ["train.py", "predict.py"]}
+    config = task_config(tmp_path / "task", {"score": script}, evaluate_cmd=["./score"])
+    (tmp_path / "task" / "score").chmod(0o755)
+    assert go(plan_of(Task(**{**config, "files": roles}), max_trials=1), tmp_path).exit_code == 0
+
+
+def test_what_the_evaluator_leaves_in_its_folder_goes(tmp_path: Path) -> None:
+    evaluate = "import os\nassert os.listdir() == [], 'own empty folder'\nopen('cache', 'w').close()\n" + EVALUATE
+    finished = go(plan_of(tiny_task(tmp_path / "task", {"evaluate.py": evaluate}), max_trials=1), tmp_path)
+    assert finished.exit_code == 0
+    assert not (finished.run_dir / "trials" / "0000" / "1" / "evaluate").exists()
+
+
+def test_the_evaluator_is_tried_on_the_attempt_of_the_baseline_that_got_a_score(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "trials" / "0000"
+    for attempt, status in (("1", "lost"), ("2", "ok")):
+        (folder / attempt / "outputs").mkdir(parents=True)
+        (folder / attempt / "outcome.json").write_text(json.dumps({"status": status}))
+    found = scored_baseline(tmp_path / "run")
+    assert found is not None
+    assert found.root == folder / "2"
+
+
+def test_an_evaluator_that_crashes_fails_the_trial_where_no_baseline_was_ever_scored(tmp_path: Path) -> None:
+    train = "import os, sys\nif os.environ['AR_TRIAL'] == '0': sys.exit(1)\n" + TRAIN
+    task = tiny_task(tmp_path / "task", {"train.py": train, "evaluate.py": crashing("True")})
+    finished = go(plan_of(task, max_trials=2, require_baseline=False), tmp_path)
+    assert not finished.stop.failed
+    assert "on this trial's outputs" in finished.history.settled[1].outcome.message
 
 
 class Ordering:
