@@ -295,9 +295,9 @@ def _problem(detail: Any) -> Problem:
     given = "" if detail["type"] == "missing" else f" (given: {str(detail['input'])[:80]!r})"
     remedies: Mapping[str, str] = {
         "missing": f"Add {where} to task.yaml.",
-        "extra_forbidden": f"Drop it, or look at docs/task.md for the key that you meant by {where!r}.",
+        "extra_forbidden": f"Drop it, or look at docs/reference/task.md for the key that you meant by {where!r}.",
     }
-    remedy = remedies.get(str(detail["type"]), "See docs/task.md for what it may be.")
+    remedy = remedies.get(str(detail["type"]), "See docs/reference/task.md for what it may be.")
     message = f"task.{where}: {detail['msg']}{given}."
     return Problem(code=f"task-{str(detail['type']).replace('_', '-')}", message=message, remedy=remedy)
 

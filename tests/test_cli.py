@@ -95,6 +95,21 @@ def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) ->
     assert len(list(folder.glob("runs/sweeps/*/*/journal.jsonl"))) == 2
 
 
+def test_flags_of_hydra_may_stand_behind_overrides(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    shown = arrl("policy=random", "controller.seed=7", "--cfg", "job", cwd=folder).stdout
+    assert (yaml.safe_load(shown)["task"]["name"], yaml.safe_load(shown)["controller"]["seed"]) == ("tiny", 7)
+    said = arrl("controller.seed=1,2", "controller.max_trials=1", *QUIET, "-m", cwd=folder).stderr
+    assert "campaign 1 of the sweep: controller.seed=2 controller.max_trials=1" in said
+
+
+def test_without_telemetry_no_file_of_it_is_promised(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    said = arrl("controller.max_trials=1", "telemetry=[]", "controller.min_free_disk_mb=1", cwd=folder).stdout
+    assert "All trials: `" in said
+    assert "results.tsv" not in said
+
+
 def test_cfg_and_help(tmp_path: Path) -> None:
     shown = arrl("--cfg", "job", "policy=random", "task=digits", cwd=tmp_path).stdout
     assert yaml.safe_load(shown)["policy"]["_target_"].endswith("Random")
@@ -135,7 +150,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ("unknown key", ["controller.max_trails=3"], "max_trails"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
-    ("word", ["polcy"], "polcy"),
+    ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),
     ("missing task", ["task.path=nowhere"], "[task-yaml-missing]"),
