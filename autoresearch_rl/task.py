@@ -206,7 +206,8 @@ class Task(_Strict):
         """Everything that is wrong with the task on this disk; empty if nothing is."""
         if not self.path.is_dir():
             message = f"task.path {str(self.path)!r} is not a folder."
-            return [Problem(code="task-missing", message=message, remedy="Name the folder that holds task.yaml.")]
+            remedy = "Name the folder that holds task.yaml."
+            return [Problem(code="task-folder-missing", message=message, remedy=remedy)]
         return [*self._check_files(), *self._check_commands(), *self._check_names()]
 
     def _check_files(self) -> list[Problem]:
