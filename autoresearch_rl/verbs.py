@@ -100,10 +100,11 @@ def stop(arguments: list[str]) -> int:
     parser = _parser("stop", "Ask a live campaign to stop: running trials get the stop order and time to obey.")
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     run_dir: Path = parser.parse_args(arguments).run_dir
+    from autoresearch_rl.controller.journal import in_use
     from autoresearch_rl.controller.live import ask_stop
 
     ask_stop(run_dir)
-    print(f"{run_dir} is asked to stop.")
+    print(f"{run_dir} is asked to stop." if in_use(run_dir) else f"No campaign is running in {run_dir}; the request waits there.")
     return 0
 
 

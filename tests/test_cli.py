@@ -232,6 +232,7 @@ def test_status_of_an_ended_campaign(tmp_path: Path) -> None:
     shown = arrl("status", run_dir, cwd=folder).stdout
     assert "best: trial" in shown
     assert "is the baseline" in shown
+    assert "No campaign is running" in arrl("stop", run_dir, cwd=folder).stdout
     assert "is no run directory" in arrl("stop", ".", cwd=folder, code=1).stderr
     assert "cannot be read" in arrl("status", ".", cwd=folder, code=1).stderr
 
@@ -281,7 +282,7 @@ def test_a_signal_ends_a_campaign_in_order(tmp_path: Path, number: int, code: in
 
 def test_stop_reaches_a_live_campaign(tmp_path: Path) -> None:
     child = start_slow(tmp_path / "task", "controller.grace_s=0.5")
-    arrl("stop", "run", cwd=tmp_path / "task")
+    assert "run is asked to stop." in arrl("stop", "run", cwd=tmp_path / "task").stdout
     out, err = child.communicate(timeout=30)
     assert child.returncode == 0, (out, err)
     assert "Ended: stopped on request." in out

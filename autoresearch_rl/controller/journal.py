@@ -145,6 +145,15 @@ class Journal:
                 self._failure = error
 
 
+def in_use(run_dir: Path) -> bool:
+    """Whether a controller has the run directory now."""
+    try:
+        with FileLock(run_dir / "controller.lock").acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def encode(entry: Entry, blobs: Blobs) -> bytes:
     """One journal line: strict JSON with the checksum of everything before it as the last field."""
     assert not isinstance(entry.record, tuple)
