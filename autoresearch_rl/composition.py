@@ -58,6 +58,10 @@ def run_campaigns(
     before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
     try:
         job()
+    except ValueError as error:
+        if begun or isinstance(error, HydraException):
+            raise
+        raise ConfigError([_uncomposed(error)]) from error
     except OSError as error:
         if begun or isinstance(error, HydraException):
             raise
@@ -83,6 +87,9 @@ def run_composed(config: DictConfig) -> Finished:
         tags["sweep"] = Path(hydra.sweep.dir).name
     use_plugins(config)
     plan = assemble(config)
+    if "sweep" in tags:
+        chosen = [override for override in hydra.overrides.task if override != "task=folder"]
+        _announce(f"campaign {hydra.job.num} of the sweep: {' '.join(chosen)}")
     with logging_to(run_dir / "arrl.log"):
         finished = run(plan, run_dir, cache_dir=cache_root(), tags=tags, announce=_announce)
     return conclude(finished, config)
@@ -129,7 +136,7 @@ def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[
 
 def conclude(finished: Finished, config: DictConfig) -> Finished:
     """Prints the end of a campaign. Raises CampaignError where it failed, Stopped where it was interrupted by a signal."""
-    say_end(finished, ui="mlflow" in config.telemetry)
+    say_end(finished, ui="mlflow" in (config.get("telemetry") or {}))
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)
     if finished.stop.interrupted:
@@ -187,7 +194,8 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         if verdict is not None and verdict.reason:
             print(f"       verdict {verdict.kind}: {verdict.reason}")
         print(f"       {run_dir}/best -> trials/{best.number:04d}/{trial.trial.attempt}")
-    print(f"All trials: {run_dir}/results.tsv, or `{command()} status {shlex.quote(str(run_dir))}`")
+    ledger = f"{run_dir}/results.tsv, or " if (finished.run_dir / "results.tsv").is_file() else ""
+    print(f"All trials: {ledger}`{command()} status {shlex.quote(str(run_dir))}`")
     if ui:
         print(f"Look at it in MLflow: {command()} ui")
 
@@ -228,8 +236,9 @@ def with_task_folder(arguments: list[str]) -> list[str]:
     folder = Path(named or ".").expanduser().absolute()
     ConfigStore.instance().store(group="task", name="folder", node=_load_task(folder), provider="task.yaml")
     rest = [argument for argument in arguments if argument.split("=", 1)[0] not in ("task", "task.path")]
-    # Hydra's own flags may stand anywhere, so the new override goes last.
-    return [*rest, "task=folder"]
+    # Overrides must stand side by side, or Hydra refuses those after its own flags (`arrl controller.seed=1 --cfg job`).
+    first = next((place for place, argument in enumerate(rest) if "=" in argument and not argument.startswith("-")), len(rest))
+    return [*rest[:first], "task=folder", *rest[first:]]
 
 
 def _load_task(folder: Path) -> dict[str, Any]:
@@ -248,7 +257,7 @@ def _load_task(folder: Path) -> dict[str, Any]:
         raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="Fix that line.")]) from error
     if not isinstance(loaded, dict):
         message = f"{path} holds no mapping of keys to values."
-        raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="See docs/task.md.")])
+        raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="See docs/reference/task.md.")])
     content = {"name": folder.name, **{str(key): value for key, value in loaded.items()}}
     # A folder's file says what is run, never which class is imported; a packaged example's path is its folder all the same.
     return {**content, "_target_": "autoresearch_rl.task.Task", "_convert_": "all", "path": str(folder)}
@@ -259,12 +268,22 @@ def compose(arguments: list[str]) -> tuple[DictConfig, Path]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
+    overrides = with_task_folder(arguments)
     with initialize_config_dir(version_base="1.3", config_dir=str(_HERE / "conf")):
-        config = hydra_compose("config", with_task_folder(arguments), return_hydra_config=True)
-        run_dir = Path(str(config.hydra.run.dir))
+        try:
+            config = hydra_compose("config", overrides, return_hydra_config=True)
+            run_dir = Path(str(config.hydra.run.dir))
+        except ValueError as error:
+            raise ConfigError([_uncomposed(error)]) from error
     with_flags = OmegaConf.to_container(config, resolve=False)
     assert isinstance(with_flags, dict)
     return OmegaConf.create({key: value for key, value in with_flags.items() if key != "hydra"}), run_dir
+
+
+def _uncomposed(error: ValueError) -> Problem:
+    """Hydra says some things about overrides as plain ValueErrors (`policy=null`)."""
+    message = f"The configuration cannot be composed: {' '.join(str(error).split()).rstrip('.')}."
+    return Problem(code="override-broken", message=message, remedy="Choose with GROUP=OPTION, as `arrl --help` shows.")
 
 
 def use_plugins(config: DictConfig) -> None:

@@ -97,6 +97,21 @@ def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) ->
     assert len(list(folder.glob("runs/sweeps/*/*/journal.jsonl"))) == 2
 
 
+def test_flags_of_hydra_may_stand_behind_overrides(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    shown = arrl("policy=random", "controller.seed=7", "--cfg", "job", cwd=folder).stdout
+    assert (yaml.safe_load(shown)["task"]["name"], yaml.safe_load(shown)["controller"]["seed"]) == ("tiny", 7)
+    said = arrl("controller.seed=1,2", "controller.max_trials=1", *QUIET, "-m", cwd=folder).stderr
+    assert "campaign 1 of the sweep: controller.seed=2 controller.max_trials=1" in said
+
+
+def test_without_telemetry_no_file_of_it_is_promised(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    said = arrl("controller.max_trials=1", "telemetry=[]", "controller.min_free_disk_mb=1", cwd=folder).stdout
+    assert "All trials: `" in said
+    assert "results.tsv" not in said
+
+
 def test_cfg_and_help(tmp_path: Path) -> None:
     shown = arrl("--cfg", "job", "policy=random", "task=digits", cwd=tmp_path).stdout
     assert yaml.safe_load(shown)["policy"]["_target_"].endswith("Random")
@@ -138,7 +153,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
-    ("word", ["polcy"], "polcy"),
+    ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),
     (
@@ -231,6 +247,7 @@ def test_status_of_an_ended_campaign(tmp_path: Path) -> None:
     shown = arrl("status", run_dir, cwd=folder).stdout
     assert "best: trial" in shown
     assert "is the baseline" in shown
+    assert "No campaign is running" in arrl("stop", run_dir, cwd=folder).stdout
     assert "is no run directory" in arrl("stop", ".", cwd=folder, code=1).stderr
     assert "cannot be read" in arrl("status", ".", cwd=folder, code=1).stderr
 
@@ -285,7 +302,7 @@ def test_a_signal_ends_a_campaign_in_order(tmp_path: Path, number: int, code: in
 
 def test_stop_reaches_a_live_campaign(tmp_path: Path) -> None:
     child = start_slow(tmp_path / "task", "controller.grace_s=0.5")
-    arrl("stop", "run", cwd=tmp_path / "task")
+    assert "run is asked to stop." in arrl("stop", "run", cwd=tmp_path / "task").stdout
     out, err = child.communicate(timeout=30)
     assert child.returncode == 0, (out, err)
     assert "Ended: stopped on request." in out
@@ -345,6 +362,8 @@ class Corner:
     options = ["--config-dir", "my_conf", "policy=corner", "controller.max_trials=2"]
     assert "[class-not-allowed]" in arrl(*options, *QUIET, cwd=folder, code=2).stderr
     assert "Best:  trial 1 with 0" in arrl(*options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
+    assert "policy Corner" in arrl("validate", *options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
+    assert "Best:" in arrl("run-one", *options[:2], "plugins=[my_policy]", *QUIET, cwd=folder).stdout
 
 
 def test_the_wheel_has_what_the_command_needs() -> None:

@@ -150,14 +150,12 @@ class Journal:
 
 
 def in_use(run_dir: Path) -> bool:
-    """Whether a controller holds the run directory now."""
-    lock = FileLock(run_dir / _LOCK)
+    """Whether a controller has the run directory now."""
     try:
-        lock.acquire(timeout=0)
+        with FileLock(run_dir / _LOCK).acquire(timeout=0):
+            return False
     except Timeout:
         return True
-    lock.release()
-    return False
 
 
 def encode(entry: Entry, blobs: Blobs) -> bytes:
