@@ -51,7 +51,7 @@ def run_campaigns(
         begun.append(True)
         if adjust is not None:
             adjust(config)
-        finished = run_composed(config)
+        finished = run_composed(config, chosen=adjust is None)
         codes.append(finished.exit_code if then is None else then(finished))
 
     before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
@@ -69,8 +69,11 @@ def run_campaigns(
     return codes
 
 
-def run_composed(config: DictConfig) -> Finished:
-    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
+def run_composed(config: DictConfig, *, chosen: bool) -> Finished:
+    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted.
+
+    `chosen`: policy and target are those of the command line, and go by the names that they have there.
+    """
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.prepare import cache_root
     from autoresearch_rl.controller.run import run
@@ -78,6 +81,8 @@ def run_composed(config: DictConfig) -> Finished:
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
     tags = {"sweep": Path(hydra.sweep.dir).name} if hydra.mode == RunMode.MULTIRUN else {}
+    if chosen:  # a class's name would not tell two files with different arguments apart
+        tags |= {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")}
     use_plugins(config)
     plan = assemble(config)
     with logging_to(run_dir / "arrl.log"):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +119,7 @@ def status(arguments: list[str]) -> int:
 
 
 def ui(arguments: list[str]) -> int:
-    """Becomes MLflow's server on the campaigns of this folder."""
+    """Runs MLflow's server on the campaigns of this folder until Ctrl-C or SIGTERM."""
     parser = _parser("ui", "Open the MLflow UI on the campaigns of this folder; Ctrl-C ends it.")
     parser.add_argument("--uri", default="sqlite:///mlflow.db", help="where the runs are kept (sqlite:///mlflow.db)")
     parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (5000)")
@@ -131,10 +129,9 @@ def ui(arguments: list[str]) -> int:
         message = f"{file} does not exist here."
         remedy = "Run a campaign first, or go to the folder where you ran one, or name it with --uri."
         raise ConfigError([Problem(code="no-database", message=message, remedy=remedy)])
-    print(f"MLflow comes up in some seconds at http://127.0.0.1:{options.port} (Ctrl-C ends it)", flush=True)
-    argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", options.uri, "--host", "127.0.0.1"]
-    # The environment set by `composition.main` goes along; without it the server waits for a price list from the network.
-    os.execv(sys.executable, [*argv, "--port", str(options.port), "--workers", "1"])
+    from autoresearch_rl.ui import serve
+
+    return serve(options.uri, options.port)
 
 
 VERBS: Mapping[str, Callable[[list[str]], int]] = {

@@ -56,7 +56,7 @@ def test_in_a_folder_with_a_task_yaml_it_just_runs(tmp_path: Path) -> None:
     opened = next(read(run_dir)).record
     assert isinstance(opened, Opened)
     assert opened.task == "tiny"
-    assert opened.tags["policy"] == "Tpe"
+    assert opened.tags["policy"] == "tpe"
     assert (run_dir / ".hydra" / "config.yaml").is_file()
 
 
@@ -84,7 +84,7 @@ def test_multirun_runs_every_combination_and_shares_a_tag(tmp_path: Path) -> Non
     assert len(opened) == 4
     tags = [record.tags for record in opened if isinstance(record, Opened)]
     assert len({tag["sweep"] for tag in tags}) == 1
-    assert sorted(tag["policy"] for tag in tags) == ["Random", "Random", "Tpe", "Tpe"]
+    assert sorted(tag["policy"] for tag in tags) == ["random", "random", "tpe", "tpe"]
 
 
 def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) -> None:
