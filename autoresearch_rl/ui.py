@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 
 from autoresearch_rl.errors import ArrlError, ConfigError, Problem
+from autoresearch_rl.telemetry import mlflow_database
 
 _HOST = "127.0.0.1"
 _PAUSE_S, _ANSWER_S, _END_S = 0.2, 10.0, 10.0
@@ -27,9 +29,11 @@ def serve(uri: str, port: int) -> int:
     """Runs the server until Ctrl-C, SIGTERM or SIGHUP; returns 0.
 
     It listens on this machine only, and lets everybody on this machine read and change the runs. Raises ConfigError where
-    nothing can listen at the port, ArrlError if the server ends by itself.
+    there is no database or nothing can listen at the port, ArrlError if the server ends by itself.
     """
-    _check(port)
+    problems = [problem for problem in (_database_problem(uri), _port_problem(port)) if problem is not None]
+    if problems:
+        raise ConfigError(problems)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     print("MLflow comes up, which takes some seconds ...", flush=True)
@@ -53,19 +57,33 @@ def serve(uri: str, port: int) -> int:
     raise ArrlError(f"MLflow's server ended by itself with exit code {code}; above is what it said.")
 
 
-def _check(port: int) -> None:
-    said = "" if 0 < port < 65536 else "ports are numbers from 1 to 65535"
+def _database_problem(uri: str) -> Problem | None:
+    path = mlflow_database.sqlite_path(uri)
+    if path is None:
+        return None
+    if not path.is_file():
+        remedy = "Run a campaign first, or go to the folder where you ran one, or name it with --uri."
+        return Problem(code="no-database", message=f"{path} does not exist here.", remedy=remedy)
+    try:
+        mlflow_database.check(path)
+    except (OSError, sqlite3.DatabaseError) as error:
+        return Problem(code="database-unusable", message=f"{path}: {error}.", remedy="Name MLflow's database with --uri.")
+    return None
+
+
+def _port_problem(port: int) -> Problem | None:
+    if not 0 < port < 65536:
+        message = f"There is no port {port}."
+        return Problem(code="port-unusable", message=message, remedy="Choose one from 1 to 65535 with --port PORT.")
     with socket.socket() as probe:
         # As servers do: a port whose last connections are still winding up is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            if not said:
-                probe.bind((_HOST, port))
+            probe.bind((_HOST, port))
         except OSError as error:
-            said = str(error.strerror)
-    if said:
-        remedy = "Choose another with --port PORT, or end the program that has it (another `arrl ui`?)."
-        raise ConfigError([Problem(code="port-unusable", message=f"Port {port} of {_HOST}: {said}.", remedy=remedy)])
+            remedy = "Choose another with --port PORT, or end the program that has it (another `arrl ui`?)."
+            return Problem(code="port-unusable", message=f"Port {port} of {_HOST}: {error.strerror}.", remedy=remedy)
+    return None
 
 
 def _say_links(server: subprocess.Popen[bytes], port: int) -> None:

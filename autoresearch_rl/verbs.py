@@ -124,11 +124,6 @@ def ui(arguments: list[str]) -> int:
     parser.add_argument("--uri", default="sqlite:///mlflow.db", help="where the runs are kept (sqlite:///mlflow.db)")
     parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (5000)")
     options = parser.parse_args(arguments)
-    file = options.uri.removeprefix("sqlite:///")
-    if file != options.uri and not Path(file).is_file():
-        message = f"{file} does not exist here."
-        remedy = "Run a campaign first, or go to the folder where you ran one, or name it with --uri."
-        raise ConfigError([Problem(code="no-database", message=message, remedy=remedy)])
     from autoresearch_rl.ui import serve
 
     return serve(options.uri, options.port)
