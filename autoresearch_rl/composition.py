@@ -52,7 +52,7 @@ def run_campaigns(
         begun.append(True)
         if adjust is not None:
             adjust(config)
-        finished = run_composed(config)
+        finished = run_composed(config, chosen=adjust is None)
         codes.append(finished.exit_code if then is None else then(finished))
 
     before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
@@ -74,22 +74,25 @@ def run_campaigns(
     return codes
 
 
-def run_composed(config: DictConfig) -> Finished:
-    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
+def run_composed(config: DictConfig, *, chosen: bool) -> Finished:
+    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted.
+
+    `chosen`: policy and target are those of the command line, and go by the names that they have there.
+    """
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.prepare import cache_root
     from autoresearch_rl.controller.run import run
 
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
-    tags = {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")}
+    tags = {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")} if chosen else {}
     if hydra.mode == RunMode.MULTIRUN:
         tags["sweep"] = Path(hydra.sweep.dir).name
     use_plugins(config)
     plan = assemble(config)
     if "sweep" in tags:
-        chosen = [override for override in hydra.overrides.task if override != "task=folder"]
-        _announce(f"campaign {hydra.job.num} of the sweep: {' '.join(chosen)}")
+        swept = [override for override in hydra.overrides.task if override != "task=folder"]
+        _announce(f"campaign {hydra.job.num} of the sweep: {' '.join(swept)}")
     with logging_to(run_dir / "arrl.log"):
         finished = run(plan, run_dir, cache_dir=cache_root(), tags=tags, announce=_announce)
     return conclude(finished, config)
