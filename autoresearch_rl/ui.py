@@ -10,8 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
+from types import FrameType
 
 from autoresearch_rl.errors import ArrlError, ConfigError, Problem
 from autoresearch_rl.telemetry import mlflow_database
@@ -34,8 +36,8 @@ def serve(uri: str, port: int) -> int:
     problems = [problem for problem in (_database_problem(uri), _port_problem(port)) if problem is not None]
     if problems:
         raise ConfigError(problems)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    early: list[int] = []
+    _on_signals(lambda number, _: early.append(number))  # a signal during the start must not leave a server behind
     print("MLflow comes up, which takes some seconds ...", flush=True)
     argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--registry-store-uri", uri, "--host", _HOST]
     argv += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--no-access-log --log-level warning"]
@@ -43,6 +45,9 @@ def serve(uri: str, port: int) -> int:
     # Ctrl-C does not reach it: while it comes up it would answer with tracebacks.
     server = subprocess.Popen(argv, env={**_ENVIRONMENT, **os.environ}, start_new_session=True)
     try:
+        _on_signals(signal.default_int_handler)
+        if early:
+            raise KeyboardInterrupt
         _say_links(server, port)
         code = server.wait()
     except KeyboardInterrupt:
@@ -55,6 +60,11 @@ def serve(uri: str, port: int) -> int:
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
     raise ArrlError(f"MLflow's server ended by itself with exit code {code}; above is what it said.")
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
 
 
 def _database_problem(uri: str) -> Problem | None:

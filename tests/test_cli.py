@@ -247,7 +247,7 @@ def test_status_of_an_ended_campaign(tmp_path: Path) -> None:
     shown = arrl("status", run_dir, cwd=folder).stdout
     assert "best: trial" in shown
     assert "is the baseline" in shown
-    assert "No campaign is running" in arrl("stop", run_dir, cwd=folder).stdout
+    assert "nothing to stop" in arrl("stop", run_dir, cwd=folder, code=1).stderr
     assert "is no run directory" in arrl("stop", ".", cwd=folder, code=1).stderr
     assert "cannot be read" in arrl("status", ".", cwd=folder, code=1).stderr
 
