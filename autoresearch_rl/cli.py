@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
-from autoresearch_rl.errors import ArrlError, ConfigError
+from autoresearch_rl.errors import ArrlError, ConfigError, Problem
 
 _EARLY = {
     "HYDRA_FULL_ERROR": "1",  # exceptions reach `run`, which says them in one sentence
@@ -39,6 +40,10 @@ def run(arguments: list[str]) -> int:
 
             print(f"arrl {version('autoresearch-rl')}")
             return 0
+        if arguments and re.fullmatch(r"[a-z][a-z-]*", arguments[0], re.IGNORECASE):
+            message = f"{arguments[0]!r} is neither a verb nor an override of the form KEY=VALUE."
+            remedy = f"Verbs are {', '.join(VERBS)}; `arrl --help` shows more."
+            raise ConfigError([Problem(code="verb-unknown", message=message, remedy=remedy)])
         return max(composition.run_campaigns(arguments), default=0)
     except composition.Stopped as error:
         return error.code

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
 
 _HERE = Path(__file__).parent
+LIMITS = ("max_trials", "max_wall_s", "patience", "concurrency")
 
 OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
 
@@ -51,12 +52,16 @@ def run_campaigns(
         begun.append(True)
         if adjust is not None:
             adjust(config)
-        finished = run_composed(config)
+        finished = run_composed(config, chosen=adjust is None)
         codes.append(finished.exit_code if then is None else then(finished))
 
     before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
     try:
         job()
+    except ValueError as error:
+        if begun or isinstance(error, HydraException):
+            raise
+        raise ConfigError([_uncomposed(error)]) from error
     except OSError as error:
         if begun or isinstance(error, HydraException):
             raise
@@ -69,29 +74,83 @@ def run_campaigns(
     return codes
 
 
-def run_composed(config: DictConfig) -> Finished:
-    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
+def run_composed(config: DictConfig, *, chosen: bool) -> Finished:
+    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted.
+
+    `chosen`: policy and target are those of the command line, and go by the names that they have there.
+    """
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.prepare import cache_root
     from autoresearch_rl.controller.run import run
 
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
-    tags = {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")}
+    tags = {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")} if chosen else {}
     if hydra.mode == RunMode.MULTIRUN:
         tags["sweep"] = Path(hydra.sweep.dir).name
     use_plugins(config)
     plan = assemble(config)
+    if "sweep" in tags:
+        swept = [override for override in hydra.overrides.task if override != "task=folder"]
+        _announce(f"campaign {hydra.job.num} of the sweep: {' '.join(swept)}")
     with logging_to(run_dir / "arrl.log"):
-        finished = run(
-            plan, run_dir, cache_dir=cache_root(), tags=tags, announce=lambda text: print(text, file=sys.stderr, flush=True)
-        )
-    say_end(finished, ui="mlflow" in config.telemetry)
+        finished = run(plan, run_dir, cache_dir=cache_root(), tags=tags, announce=_announce)
+    return conclude(finished, config)
+
+
+def resume_run(run_dir: Path, overrides: Sequence[str]) -> Finished:
+    """Takes up the campaign of a run directory. `overrides` may change limits, and name plugins. Raises as `run_composed`."""
+    from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.prepare import cache_root
+    from autoresearch_rl.controller.run import resume
+
+    run_dir = run_dir.absolute()
+    config, limits = recorded(run_dir, overrides)
+    plan = assemble(config)
+    with logging_to(run_dir / "arrl.log"):
+        finished = resume(plan, run_dir, limits=limits, cache_dir=cache_root(), announce=_announce)
+    return conclude(finished, config)
+
+
+def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """The configuration that a run directory's campaign was opened with, and the limits that overrides change.
+
+    Plugins come from the overrides alone: a run directory must not name what is imported. Raises ConfigError, JournalError.
+    """
+    from autoresearch_rl.controller.journal import read
+    from autoresearch_rl.controller.resuming import first
+
+    opened = first(read(run_dir))
+    given = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    assert isinstance(given, dict)
+    limits = given.pop("controller", None) or {}
+    plugins = given.pop("plugins", [])
+    wrong = [*given, *(f"controller.{name}" for name in limits if name not in LIMITS)]
+    if wrong:
+        remedy = f"Only limits can be changed: {', '.join(f'controller.{name}' for name in LIMITS)}; and plugins=[...]."
+        message = f"{wrong[0]} cannot be changed when a campaign is resumed or replayed."
+        raise ConfigError([Problem(code="resume-override", message=message, remedy=remedy)])
+    config = OmegaConf.create(opened.config)
+    assert isinstance(config, DictConfig)
+    config.plugins = plugins
+    use_plugins(config)
+    return config, limits
+
+
+def conclude(finished: Finished, config: DictConfig) -> Finished:
+    """Prints the end of a campaign. Raises CampaignError where it failed, Stopped where it was interrupted by a signal."""
+    say_end(finished, ui="mlflow" in (config.get("telemetry") or {}))
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)
+    if finished.stop.interrupted:
+        print(f"Go on with: {command()} resume {shlex.quote(str(shown(finished.run_dir)))}")
     if finished.stop.signal:
         raise Stopped(finished.exit_code)
     return finished
+
+
+def _announce(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 class logging_to:  # reads as a verb where it is used
@@ -138,7 +197,8 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         if verdict is not None and verdict.reason:
             print(f"       verdict {verdict.kind}: {verdict.reason}")
         print(f"       {run_dir}/best -> trials/{best.number:04d}/{trial.trial.attempt}")
-    print(f"All trials: {run_dir}/results.tsv, or `{command()} status {shlex.quote(str(run_dir))}`")
+    ledger = f"{run_dir}/results.tsv, or " if (finished.run_dir / "results.tsv").is_file() else ""
+    print(f"All trials: {ledger}`{command()} status {shlex.quote(str(run_dir))}`")
     if ui:
         print(f"Look at it in MLflow: {command()} ui")
 
@@ -179,8 +239,9 @@ def with_task_folder(arguments: list[str]) -> list[str]:
     folder = Path(named or ".").expanduser().absolute()
     ConfigStore.instance().store(group="task", name="folder", node=_load_task(folder), provider="task.yaml")
     rest = [argument for argument in arguments if argument.split("=", 1)[0] not in ("task", "task.path")]
-    # Hydra's own flags may stand anywhere, so the new override goes last.
-    return [*rest, "task=folder"]
+    # Overrides must stand side by side, or Hydra refuses those after its own flags (`arrl controller.seed=1 --cfg job`).
+    first = next((place for place, argument in enumerate(rest) if "=" in argument and not argument.startswith("-")), len(rest))
+    return [*rest[:first], "task=folder", *rest[first:]]
 
 
 def _load_task(folder: Path) -> dict[str, Any]:
@@ -199,7 +260,7 @@ def _load_task(folder: Path) -> dict[str, Any]:
         raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="Fix that line.")]) from error
     if not isinstance(loaded, dict):
         message = f"{path} holds no mapping of keys to values."
-        raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="See docs/task.md.")])
+        raise ConfigError([Problem(code="task-yaml-broken", message=message, remedy="See docs/reference/task.md.")])
     content = {"name": folder.name, **{str(key): value for key, value in loaded.items()}}
     # A folder's file says what is run, never which class is imported; a packaged example's path is its folder all the same.
     return {**content, "_target_": "autoresearch_rl.task.Task", "_convert_": "all", "path": str(folder)}
@@ -210,12 +271,22 @@ def compose(arguments: list[str]) -> tuple[DictConfig, Path]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
+    overrides = with_task_folder(arguments)
     with initialize_config_dir(version_base="1.3", config_dir=str(_HERE / "conf")):
-        config = hydra_compose("config", with_task_folder(arguments), return_hydra_config=True)
-        run_dir = Path(str(config.hydra.run.dir))
+        try:
+            config = hydra_compose("config", overrides, return_hydra_config=True)
+            run_dir = Path(str(config.hydra.run.dir))
+        except ValueError as error:
+            raise ConfigError([_uncomposed(error)]) from error
     with_flags = OmegaConf.to_container(config, resolve=False)
     assert isinstance(with_flags, dict)
     return OmegaConf.create({key: value for key, value in with_flags.items() if key != "hydra"}), run_dir
+
+
+def _uncomposed(error: ValueError) -> Problem:
+    """Hydra says some things about overrides as plain ValueErrors (`policy=null`)."""
+    message = f"The configuration cannot be composed: {' '.join(str(error).split()).rstrip('.')}."
+    return Problem(code="override-broken", message=message, remedy="Choose with GROUP=OPTION, as `arrl --help` shows.")
 
 
 def use_plugins(config: DictConfig) -> None:

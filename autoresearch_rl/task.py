@@ -206,7 +206,8 @@ class Task(_Strict):
         """Everything that is wrong with the task on this disk; empty if nothing is."""
         if not self.path.is_dir():
             message = f"task.path {str(self.path)!r} is not a folder."
-            return [Problem(code="task-missing", message=message, remedy="Name the folder that holds task.yaml.")]
+            remedy = "Name the folder that holds task.yaml."
+            return [Problem(code="task-folder-missing", message=message, remedy=remedy)]
         return [*self._check_files(), *self._check_commands(), *self._check_names()]
 
     def _check_files(self) -> list[Problem]:
@@ -295,9 +296,9 @@ def _problem(detail: Any) -> Problem:
     given = "" if detail["type"] == "missing" else f" (given: {str(detail['input'])[:80]!r})"
     remedies: Mapping[str, str] = {
         "missing": f"Add {where} to task.yaml.",
-        "extra_forbidden": f"Drop it, or look at docs/task.md for the key that you meant by {where!r}.",
+        "extra_forbidden": f"Drop it, or look at docs/reference/task.md for the key that you meant by {where!r}.",
     }
-    remedy = remedies.get(str(detail["type"]), "See docs/task.md for what it may be.")
+    remedy = remedies.get(str(detail["type"]), "See docs/reference/task.md for what it may be.")
     message = f"task.{where}: {detail['msg']}{given}."
     return Problem(code=f"task-{str(detail['type']).replace('_', '-')}", message=message, remedy=remedy)
 

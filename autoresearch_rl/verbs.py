@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +20,9 @@ if TYPE_CHECKING:
 
 def validate(arguments: list[str]) -> int:
     """Composes, assembles and checks everything on this machine; starts nothing."""
-    parser = _parser("validate", "Find everything wrong with a configuration and task before any trial starts.")
-    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for a campaign, e.g. policy=random task.path=DIR")
-    config, run_dir = composition.compose(parser.parse_args(arguments).overrides)
+    options = parser("validate").parse_args(arguments)
+    where = [] if options.config_dir is None else [f"hydra.searchpath=[file://{options.config_dir.absolute()}]"]
+    config, run_dir = composition.compose([*options.overrides, *where])
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.run import check
 
@@ -46,13 +44,7 @@ def validate(arguments: list[str]) -> int:
 
 def run_one(arguments: list[str]) -> int:
     """Runs the baseline and one trial after it."""
-    parser = _parser(
-        "run-one", "Run one trial after the baseline (alone: only the baseline), with everything recorded as in a campaign."
-    )
-    parser.add_argument("--params", metavar="JSON", help="parameters that differ from the defaults, e.g. '{\"lr\": 0.01}'")
-    parser.add_argument("--patch", metavar="FILE", help="a patch of the mutable files")
-    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for a campaign, e.g. task.path=DIR")
-    options = parser.parse_args(arguments)
+    options = parser("run-one").parse_args(arguments)
     params = _object(options.params, "--params") if options.params is not None else {}
     patch = _text(Path(options.patch)) if options.patch is not None else ""
     single = not params and not patch
@@ -72,14 +64,13 @@ def run_one(arguments: list[str]) -> int:
             print(f"Trial {last.trial.number} {last.outcome.status}: {last.outcome.message}")
         return 0 if last is not None and last.outcome.score is not None else 3
 
-    return max(composition.run_campaigns(options.overrides, adjust, then), default=0)
+    where = [] if options.config_dir is None else ["--config-dir", str(options.config_dir)]
+    return max(composition.run_campaigns([*where, *options.overrides], adjust, then), default=0)
 
 
 def init(arguments: list[str]) -> int:
     """Lays out a task that runs at once."""
-    parser = _parser("init", "Make a folder with a commented task that runs at once: cd DIR && arrl.")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="a new or empty folder")
-    folder: Path = parser.parse_args(arguments).dir
+    folder: Path = parser("init").parse_args(arguments).dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         message = f"{folder} exists and is not an empty folder."
         raise ConfigError([Problem(code="folder-not-empty", message=message, remedy="Name a new one.")])
@@ -97,9 +88,7 @@ def init(arguments: list[str]) -> int:
 
 def stop(arguments: list[str]) -> int:
     """Asks a live campaign to stop."""
-    parser = _parser("stop", "Ask a live campaign to stop: running trials get the stop order and time to obey.")
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
-    run_dir: Path = parser.parse_args(arguments).run_dir
+    run_dir: Path = parser("stop").parse_args(arguments).run_dir
     from autoresearch_rl.controller.live import ask_stop
 
     ask_stop(run_dir)
@@ -107,48 +96,86 @@ def stop(arguments: list[str]) -> int:
     return 0
 
 
+def resume(arguments: list[str]) -> int:
+    """Takes a campaign up again."""
+    options = parser("resume").parse_args(arguments)
+    return composition.resume_run(options.run_dir, options.overrides).exit_code
+
+
+def replay(arguments: list[str]) -> int:
+    """Checks that a journal's decisions and proposals come out the same."""
+    options = parser("replay").parse_args(arguments)
+    config, _ = composition.recorded(options.run_dir, options.overrides)
+    from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.run import replay_run
+
+    print(replay_run(assemble(config), options.run_dir))
+    return 0
+
+
 def status(arguments: list[str]) -> int:
     """Shows a campaign as its journal has it."""
     from autoresearch_rl.controller.status import show_status
 
-    parser = _parser("status", "Show a campaign, live or ended, as its journal has it.")
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
-    parser.add_argument("--last", type=int, default=10, metavar="N", help="how many of the latest trials (10); 0 for all")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
-    options = parser.parse_args(arguments)
+    options = parser("status").parse_args(arguments)
     show_status(options.run_dir, last=options.last, as_json=options.json)
     return 0
 
 
 def ui(arguments: list[str]) -> int:
-    """Becomes MLflow's server on the campaigns of this folder."""
-    parser = _parser("ui", "Open the MLflow UI on the campaigns of this folder; Ctrl-C ends it.")
-    parser.add_argument("--uri", default="sqlite:///mlflow.db", help="where the runs are kept (sqlite:///mlflow.db)")
-    parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (5000)")
-    options = parser.parse_args(arguments)
-    file = options.uri.removeprefix("sqlite:///")
-    if file != options.uri and not Path(file).is_file():
-        message = f"{file} does not exist here."
-        remedy = "Run a campaign first, or go to the folder where you ran one, or name it with --uri."
-        raise ConfigError([Problem(code="no-database", message=message, remedy=remedy)])
-    print(f"MLflow comes up in some seconds at http://127.0.0.1:{options.port} (Ctrl-C ends it)", flush=True)
-    argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", options.uri, "--host", "127.0.0.1"]
-    # The environment set by `composition.main` goes along; without it the server waits for a price list from the network.
-    os.execv(sys.executable, [*argv, "--port", str(options.port), "--workers", "1"])
+    """Runs MLflow's server on the campaigns of this folder until Ctrl-C or SIGTERM."""
+    options = parser("ui").parse_args(arguments)
+    from autoresearch_rl.ui import serve
+
+    return serve(options.uri, options.port)
 
 
 VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "validate": validate,
     "run-one": run_one,
     "init": init,
+    "resume": resume,
+    "replay": replay,
     "stop": stop,
     "status": status,
     "ui": ui,
 }
 
 
-def _parser(verb: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"arrl {verb}", description=description)
+def parser(verb: str) -> argparse.ArgumentParser:
+    """The parser of a verb's arguments."""
+    descriptions = {
+        "validate": "Find everything wrong with a configuration and task before any trial starts.",
+        "run-one": "Run one trial after the baseline (alone: only the baseline), with everything recorded as in a campaign.",
+        "init": "Make a folder with a commented task that runs at once: cd DIR && arrl.",
+        "resume": "Take a campaign up again after Ctrl-C, a crash, or to go on beyond a limit.",
+        "replay": "Feed a journal to the loop again, without a trial: decisions and proposals must come out the same.",
+        "stop": "Ask a live campaign to stop: running trials get the stop order and time to obey.",
+        "status": "Show a campaign, live or ended, as its journal has it.",
+        "ui": "Open the MLflow UI on the campaigns of this folder; Ctrl-C ends it.",
+    }
+    made = argparse.ArgumentParser(prog=f"arrl {verb}", description=descriptions[verb])
+    if verb == "init":
+        made.add_argument("dir", type=Path, metavar="DIR", help="a new or empty folder")
+    if verb in ("resume", "replay", "stop", "status"):
+        made.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    if verb in ("resume", "replay"):
+        limits = ", ".join(f"controller.{name}" for name in composition.LIMITS)
+        said = f"limits to change ({limits}), and plugins=[...]" if verb == "resume" else "plugins=[...]"
+        made.add_argument("overrides", nargs="*", metavar="OVERRIDE", help=said)
+    if verb == "status":
+        made.add_argument("--last", type=int, default=10, metavar="N", help="how many of the latest trials (10); 0 for all")
+        made.add_argument("--json", action="store_true", help="as one JSON object")
+    if verb == "ui":
+        made.add_argument("--uri", default="sqlite:///mlflow.db", help="where the runs are kept (sqlite:///mlflow.db)")
+        made.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (5000)")
+    if verb == "run-one":
+        made.add_argument("--params", metavar="JSON", help="parameters that differ from the defaults, e.g. '{\"lr\": 0.01}'")
+        made.add_argument("--patch", metavar="FILE", help="a patch of the mutable files")
+    if verb in ("validate", "run-one"):
+        made.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder with configuration of your own")
+        made.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for a campaign, e.g. policy=random task.path=DIR")
+    return made
 
 
 def _object(text: str, option: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import yaml
 
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.events import Opened, SettledEvent
+from autoresearch_rl.trial import Status
 from tests.tasks import TRAIN, task_config
 
 ARRL = str(Path(sys.executable).parent / "arrl")
@@ -96,6 +97,21 @@ def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) ->
     assert len(list(folder.glob("runs/sweeps/*/*/journal.jsonl"))) == 2
 
 
+def test_flags_of_hydra_may_stand_behind_overrides(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    shown = arrl("policy=random", "controller.seed=7", "--cfg", "job", cwd=folder).stdout
+    assert (yaml.safe_load(shown)["task"]["name"], yaml.safe_load(shown)["controller"]["seed"]) == ("tiny", 7)
+    said = arrl("controller.seed=1,2", "controller.max_trials=1", *QUIET, "-m", cwd=folder).stderr
+    assert "campaign 1 of the sweep: controller.seed=2 controller.max_trials=1" in said
+
+
+def test_without_telemetry_no_file_of_it_is_promised(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    said = arrl("controller.max_trials=1", "telemetry=[]", "controller.min_free_disk_mb=1", cwd=folder).stdout
+    assert "All trials: `" in said
+    assert "results.tsv" not in said
+
+
 def test_cfg_and_help(tmp_path: Path) -> None:
     shown = arrl("--cfg", "job", "policy=random", "task=digits", cwd=tmp_path).stdout
     assert yaml.safe_load(shown)["policy"]["_target_"].endswith("Random")
@@ -137,7 +153,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
-    ("word", ["polcy"], "polcy"),
+    ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),
     (
@@ -241,6 +258,7 @@ def test_status_of_an_ended_campaign(tmp_path: Path) -> None:
     shown = arrl("status", run_dir, cwd=folder).stdout
     assert "best: trial" in shown
     assert "is the baseline" in shown
+    assert "nothing to stop" in arrl("stop", run_dir, cwd=folder, code=1).stderr
     assert "is no run directory" in arrl("stop", ".", cwd=folder, code=1).stderr
     assert "cannot be read" in arrl("status", ".", cwd=folder, code=1).stderr
 
@@ -286,11 +304,16 @@ def test_a_signal_ends_a_campaign_in_order(tmp_path: Path, number: int, code: in
     assert alive(tmp_path) == []
     lost = [e.record for e in read(tmp_path / "task" / "run") if isinstance(e.record, SettledEvent) and e.record.interrupted]
     assert len(lost) == 2
+    last = out.splitlines()[-1]
+    assert last.startswith("Go on with: ")
+    verb, run_dir = last.split()[-2:]
+    said = arrl(verb, run_dir, "controller.max_trials=1", cwd=tmp_path / "task").stdout
+    assert "all 1 trials are done" in said
 
 
 def test_stop_reaches_a_live_campaign(tmp_path: Path) -> None:
     child = start_slow(tmp_path / "task", "controller.grace_s=0.5")
-    arrl("stop", "run", cwd=tmp_path / "task")
+    assert "run is asked to stop." in arrl("stop", "run", cwd=tmp_path / "task").stdout
     out, err = child.communicate(timeout=30)
     assert child.returncode == 0, (out, err)
     assert "Ended: stopped on request." in out
@@ -350,6 +373,8 @@ class Corner:
     options = ["--config-dir", "my_conf", "policy=corner", "controller.max_trials=2"]
     assert "[class-not-allowed]" in arrl(*options, *QUIET, cwd=folder, code=2).stderr
     assert "Best:  trial 1 with 0" in arrl(*options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
+    assert "policy Corner" in arrl("validate", *options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
+    assert "Best:" in arrl("run-one", *options[:2], "plugins=[my_policy]", *QUIET, cwd=folder).stdout
 
 
 def test_the_wheel_has_what_the_command_needs() -> None:
@@ -389,6 +414,20 @@ def check_killed(folder: Path, delay_s: float) -> None:
     assert set(shown) <= set(settled), "what was shown as settled is in the journal"
     assert len(set(settled)) == len(settled)
     assert json.loads(arrl("status", "run", "--json", cwd=folder).stdout)["settled"] >= len(settled) - 1
+    goal = len(settled) + 5
+    said = arrl(
+        "resume", "run", f"controller.max_trials={goal}", cwd=folder, environment={"XDG_CACHE_HOME": str(folder.parent / "cache")}
+    )
+    assert f"all {goal} trials are done" in said.stdout
+    numbers = [
+        e.record.number
+        for e in read(folder / "run")
+        if isinstance(e.record, SettledEvent) and e.record.outcome.status is Status.OK
+    ]
+    assert sorted(numbers) == list(range(goal)), "every trial settles once"
+    rows = [line.split("\t")[0] for line in (folder / "run" / "results.tsv").read_text().splitlines()[1:]]
+    assert sorted(map(int, rows)) == list(range(goal))
+    assert "every decision and proposal came out the same" in arrl("replay", "run", cwd=folder).stdout
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -400,3 +439,46 @@ def test_kill_9_at_a_random_moment(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 160))
 def test_kill_9_at_many_random_moments(tmp_path: Path, seed: int) -> None:
     check_killed(tmp_path / "task", random.Random(seed).uniform(0, 4))
+
+
+def test_a_resumed_campaign_decides_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
+    options = [
+        "policy=random",
+        "controller.concurrency=1",
+        "controller.max_trials=6",
+        "hydra.run.dir=run",
+        "controller.lookahead=0",
+        *QUIET,
+    ]
+    stories = []
+    for name in ("straight", "broken"):
+        folder = write_task(tmp_path / name, {"train.py": BUSY})
+        if name == "broken":
+            env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+            child = subprocess.Popen([ARRL, *options], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            journal = folder / "run" / "journal.jsonl"
+            while not (journal.exists() and journal.read_text().count('"kind":"settled"') >= 3):
+                time.sleep(0.01)
+            child.kill()
+            child.wait()
+            arrl("resume", "run", cwd=folder)
+        else:
+            arrl(*options, cwd=folder)
+        status = json.loads(arrl("status", "run", "--json", "--last", "0", cwd=folder).stdout)
+        stories.append([(row["trial"], row["params"], row["score"], row["reason"]) for row in status["trials"]])
+    assert stories[0] == stories[1]
+
+
+def test_resume_refuses_what_would_make_it_another_campaign(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    arrl("controller.max_trials=2", "hydra.run.dir=run", *QUIET, cwd=folder)
+    for override, said in (
+        ("controller.seed=2", "[resume-override] controller.seed"),
+        ("policy=random", "[resume-override] policy"),
+        ("controller.max_trials=0", "[controller-value]"),
+    ):
+        assert said in arrl("resume", "run", override, cwd=folder, code=2).stderr
+    assert "cannot be read" in arrl("resume", "nowhere", cwd=folder, code=1).stderr
+    (folder / "evaluate.py").write_text("# another one\n" + (folder / "evaluate.py").read_text())
+    refused = arrl("resume", "run", "controller.max_trials=4", cwd=folder, code=2).stderr
+    assert "[frozen-changed] evaluate.py" in refused

@@ -30,6 +30,7 @@ from autoresearch_rl.events import (
     Proposed,
     Released,
     Requested,
+    Resumed,
     SettledEvent,
     StartTrial,
     StopCampaign,
@@ -68,6 +69,7 @@ class Campaign:
         self.log = HistoryLog(direction)
         self._settings, self._sources = settings, sources
         self._request = {"trial": 1.0, **request}
+        self._devices = devices
         self._pool = Pool(settings.capacity, devices)
         self._stop_rules = stop_rules(settings)
         self._source_of: dict[int, str] = {}
@@ -76,6 +78,8 @@ class Campaign:
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
         self._losses: dict[int, int] = {}
+        self._orphans: set[int] = set()  # ran when the controller died, and have not settled as lost yet
+        self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._curves: dict[int, CurveBuilder] = {}
         self._progress_metric = ""
@@ -105,6 +109,8 @@ class Campaign:
                 effects = self._end(_Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
                 effects = self._end(_Ending("stopped on request", interrupted=True), order=True)
+            case Resumed():
+                effects = self._resume(event, elapsed_s)
             case Failed():
                 effects = self._end(_Ending(event.message, failed=True), order=True, kill=True)
             case _:
@@ -155,23 +161,58 @@ class Campaign:
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
             if losses < self._settings.max_attempts:
-                return self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
+                effects = self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
+                return effects + self._go_on(event.number)
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
         self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
         self.log.settle(trial, outcome)
-        effects: list[Effect] = []
+        effects = []
         for decision in self._settings.keep(self.log.view()):
             self.log.decide(decision)
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
         self._ask_whether_to_end(elapsed_s)
-        effects += self._free(event.number)
+        effects += self._free(event.number) + self._go_on(event.number)
         if trial.number == 0 and (reason := self._unfit(outcome)):
             effects += self._end(_Ending(reason, failed=True))
         return effects
+
+    def _resume(self, event: Resumed, elapsed_s: float) -> list[Effect]:
+        """Another controller takes over: what ran is about to settle as lost, an open ask was never answered."""
+        self._settings = replace(self._settings, **event.limits)
+        self._stop_rules = stop_rules(self._settings)
+        self._pool = Pool(self._settings.capacity, self._devices)
+        if self._open_ask is not None:
+            self._asks -= 1  # asked again under its number, so with the same random stream
+        self._open_ask, self._exhausted, self._errors = None, False, 0
+        self._ending, self._stopped = None, False
+        self._orphans, self._suspects = set(self._running), []
+        baseline = self.log.view().find(0)
+        if baseline is not None and (reason := self._unfit(baseline.outcome)):
+            return self._end(_Ending(reason, failed=True))
+        self._ask_whether_to_end(elapsed_s)
+        return [] if self._orphans else self._start_waiting()
+
+    def _go_on(self, settled: int) -> list[Effect]:
+        """After the last orphan has settled everything that waits is submitted; suspects first, one after the other."""
+        if settled in self._orphans:
+            self._orphans.discard(settled)
+            if self._orphans:
+                return []
+            self._suspects = sorted(number for number in self._waiting if self._losses.get(number, 0) > 1)
+            self._suspects = self._suspects if len(self._suspects) > 1 else []
+            return self._start_waiting()
+        if settled in self._suspects:
+            self._suspects.remove(settled)
+            return self._start_waiting()
+        return []
+
+    def _start_waiting(self) -> list[Effect]:
+        numbers = self._suspects[:1] or sorted(self._waiting)
+        return [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._request))]
 
     def _unfit(self, baseline: Outcome) -> str:
         """Why a campaign cannot go on from this baseline, empty if it can."""
@@ -209,7 +250,8 @@ class Campaign:
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
-        return [] if self._ending else self._start(self._pool.submit(trial.number, self._request))
+        held = self._ending or self._orphans or self._suspects
+        return [] if held else self._start(self._pool.submit(trial.number, self._request))
 
     def _free(self, number: int) -> list[Effect]:
         """Gives back what a trial holds, if anything, and starts what waited for it."""
@@ -220,7 +262,8 @@ class Campaign:
         for grant in grants:
             trial = self._running[grant.key] = self._waiting.pop(grant.key)
             refusal = self._refusals.get(trial.number, "")
-            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=grant.devices, refusal=refusal))
+            devices = {name: tuple(indices) for name, indices in grant.devices.items()}
+            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal))
         return effects
 
     def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
@@ -250,7 +293,7 @@ class Campaign:
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Asks for what will be needed, stops when nothing is left to do."""
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
-        if wanted > 0 and self._open_ask is None and not self._exhausted:
+        if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
             self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq, count=wanted), elapsed_s
             return [self._open_ask]

@@ -28,6 +28,7 @@ from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
 FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
+_LOCK = "controller.lock"
 _LOG = logging.getLogger(__name__)
 
 
@@ -85,7 +86,7 @@ class Journal:
         self.path = run_dir / "journal.jsonl"
         self.blobs = Blobs(run_dir / "blobs")
         self._sync_each = sync == "each"
-        self._lock = FileLock(run_dir / "controller.lock")
+        self._lock = FileLock(run_dir / _LOCK)
         self._dirty, self._closing = threading.Event(), threading.Event()
         self._failure: OSError | None = None
         self._seq = self._size = 0
@@ -146,6 +147,15 @@ class Journal:
                 os.fdatasync(self._descriptor)
             except OSError as error:
                 self._failure = error
+
+
+def in_use(run_dir: Path) -> bool:
+    """Whether a controller has the run directory now."""
+    try:
+        with FileLock(run_dir / _LOCK).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def encode(entry: Entry, blobs: Blobs) -> bytes:

@@ -57,7 +57,7 @@ def assemble(config: DictConfig) -> Plan:
 
     task: Task | None = make("task")
     target, settings = make("target"), make("controller")
-    telemetry = {name: make(f"telemetry.{name}") for name in config.telemetry}
+    telemetry = {name: make(f"telemetry.{name}") for name in config.get("telemetry") or {}}
     policy = None
     try:
         partial: Callable[[SearchSpace], Policy] | None = make("policy")

@@ -143,7 +143,9 @@ def verdict_of(task: Task, tier: int) -> Verdict:
     if task.evaluate_cmd is None:
         return Verdict(kind="self_reported", tier=tier, reason="the task has no evaluator: the trial reported its own score")
     if tier < 1:
-        return Verdict(kind="untrusted", tier=tier, reason="isolation tier 0: labels and evaluator were within the trial's reach")
+        reason = "isolation tier 0: labels and evaluator were within the trial's reach"
+        reason += ", and the labels are public" if task.labels == "public" else ""
+        return Verdict(kind="untrusted", tier=tier, reason=reason)
     if task.labels == "public":
         return Verdict(kind="untrusted", tier=tier, reason="the labels are public")
     return Verdict(kind="trusted", tier=tier)

@@ -131,9 +131,14 @@ def lay_out(path: Path, content: bytes) -> None:
         path.chmod(0o755)
 
 
+def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:
+    """The folder of one attempt, `RUN_DIR/trials/NNNN/ATTEMPT`."""
+    return run_dir / "trials" / f"{number:04d}" / str(attempt)
+
+
 def drop_model(run_dir: Path, number: int, attempt: int) -> None:
     """Drops the model of a discarded trial."""
-    shutil.rmtree(run_dir / "trials" / f"{number:04d}" / str(attempt) / "model", ignore_errors=True)
+    shutil.rmtree(attempt_folder(run_dir, number, attempt) / "model", ignore_errors=True)
 
 
 def point_best(run_dir: Path, number: int, attempt: int) -> None:

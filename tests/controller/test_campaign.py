@@ -31,7 +31,7 @@ from tests.controller.campaigns import Scripted, Uniform, heavy_tail, ok, opened
 
 
 def play(sim: Simulation, tmp_path: Path) -> StopCampaign:
-    return sim.run(opened(sim, tmp_path))
+    return sim.run([opened(sim, tmp_path)])
 
 
 def records(sim: Simulation, kind: type[Any]) -> list[Any]:

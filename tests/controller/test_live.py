@@ -92,7 +92,7 @@ class Rig:
                 source_hash=sources.add(FILES),
                 defaults=SPACE.defaults,
             )
-            return self.live.run(opened, Trials(self.body))
+            return self.live.run([opened], Trials(self.body))
 
 
 def obedient(start: StartTrial, control: Control) -> Outcome:
