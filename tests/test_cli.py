@@ -162,6 +162,7 @@ BAD: list[tuple[str, list[str], str]] = [
         ["policy={_target_: autoresearch_rl.task.shutil.rmtree, _partial_: true}"],
         "[class-not-allowed] policy._target_ names 'autoresearch_rl.task.shutil.rmtree'",
     ),
+    ("password", ["task=digits", "task.description='http://me:secret@host/'"], "[config-password] task.description holds"),
     ("missing task", ["task.path=nowhere"], "[task-yaml-missing]"),
     ("missing interpreter", ["task=digits", "task.python=/no/such/python"], "/no/such/python"),
     ("resources", ["task=digits", "+task.resources.gpu=64"], "[resources-never-fit]"),
