@@ -110,6 +110,8 @@ def _hashes(folder: Path) -> dict[str, str] | None:
 
 
 def _build(task: Task, local: Target, seed: int, folder: Path, announce: Callable[[str], None]) -> dict[str, str]:
+    for left in folder.parent.glob(f"{folder.name[:8]}.*/"):  # by a controller that was killed: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{folder.name[:8]}.", dir=folder.parent))
     try:
         for part in (*PARTS, "work", "home", "logs"):

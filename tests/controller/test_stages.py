@@ -232,6 +232,18 @@ def test_damaged_prepared_data_is_built_again(tmp_path: Path, damage: str) -> No
     assert sorted(path.name for path in data.iterdir()) == ["train.txt"]
 
 
+def test_what_a_killed_controller_left_of_building_data_goes(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task")
+    go(plan_of(task, max_trials=1), tmp_path, "first")
+    (data,) = (tmp_path / "cache" / "tiny").glob("*/data")
+    left = data.parent.with_name(f"{data.parent.name[:8]}.abc")
+    left.mkdir()
+    (data / "train.txt").write_text("changed")
+    assert go(plan_of(task, max_trials=1), tmp_path, "second").exit_code == 0
+    assert not left.exists()
+    assert data.parent.with_suffix(".lock").is_file()
+
+
 def test_losing_the_prepared_data_with_its_seed_ends_the_campaign_and_says_so(tmp_path: Path) -> None:
     train = f"import os, shutil\nif os.environ['AR_TRIAL'] == '1':\n    shutil.rmtree({str(tmp_path / 'cache')!r})\n" + TRAIN
     stop = go(plan_of(tiny_task(tmp_path / "task", {"train.py": train})), tmp_path).stop
