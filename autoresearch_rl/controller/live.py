@@ -170,14 +170,15 @@ class Live:
     def _retain(self, decision: Decision) -> None:
         """Points `best` to what is kept, drops models of what is not."""
         number = decision.candidate
-        settled = self.campaign.log.view().find(number)
-        if settled is None:
+        candidate = self.campaign.log.view().candidate(number)
+        if candidate is None:
             return
         try:
             if decision.verdict == "keep":
-                point_best(self.run_dir, number, settled.trial.attempt)
+                point_best(self.run_dir, number, candidate.trials[0].trial.attempt)
             elif decision.verdict == "discard" and number != 0:
-                drop_model(self.run_dir, number, settled.trial.attempt)
+                for settled in candidate.trials:
+                    drop_model(self.run_dir, settled.trial.number, settled.trial.attempt)
         except OSError as error:
             _LOG.warning("trial %d: %s", number, error)
 

@@ -251,10 +251,13 @@ class _Attempt:
 
 
 def _isolated(task: Task, frozen: Path) -> tuple[str, ...]:
-    """The evaluator's command: frozen files by absolute path, `python` with -I so that no folder or variable shadows a module."""
+    """The evaluator's command: frozen files by absolute path, and `python` so that no variable or folder of the user's matters.
+
+    Not with -I: an evaluator may import its frozen neighbours. -B leaves no byte code, so that any that is there was planted.
+    """
     command = task.command("evaluate")
     argv = [str(frozen / part) if part.removeprefix("./") in task.files.frozen else part for part in command]
-    return (argv[0], "-I", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
+    return (argv[0], "-E", "-s", "-B", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
 
 
 def _failed(stage: str, result: JobResult) -> Outcome | None:

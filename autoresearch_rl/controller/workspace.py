@@ -113,6 +113,8 @@ class Workspace:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.rmtree(self.root / "scratch", ignore_errors=True)
             shutil.rmtree(self.evaluation, ignore_errors=True)
+            if outcome.status is not Status.LOST:  # the next attempt goes on from there
+                shutil.rmtree(self.checkpoint, ignore_errors=True)
 
 
 def scored_baseline(run_dir: Path) -> Workspace | None:
@@ -129,6 +131,16 @@ def lay_out(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     if content.startswith((b"#!", b"\x7fELF")):
         path.chmod(0o755)
+
+
+def lay_out_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Makes a folder of these files and nothing else, whatever stood in its place."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    folder.unlink(missing_ok=True)
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        lay_out(folder / name, content)
 
 
 def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:

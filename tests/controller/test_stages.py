@@ -483,3 +483,48 @@ def test_a_stop_that_outlasts_the_evaluators_grace_is_an_interruption_and_no_cra
 def test_a_cancel_order_that_comes_after_training_comes_too_late(tmp_path: Path, stage: str) -> None:
     files = {"predict.py": SLOW + PREDICT} if stage == "predict" else {"evaluate.py": SLOW + EVALUATE}
     assert ordered(tmp_path, stage, "cancel", files, grace_s=0.2).outcome.status is Status.OK
+
+
+def test_an_evaluator_may_import_its_frozen_neighbours(tmp_path: Path) -> None:
+    files = {
+        "scoring.py": "def loss(x: float) -> float:\n    return (x - 0.3) ** 2\n",
+        "evaluate.py": "import scoring\n" + EVALUATE,
+    }
+    files["evaluate.py"] = files["evaluate.py"].replace("(prediction - 0.3) ** 2", "scoring.loss(prediction)")
+    task = tiny_task(
+        tmp_path / "task",
+        files,
+        files={"frozen": ["prepare.py", "evaluate.py", "scoring.py"], "mutable": ["train.py", "predict.py"]},
+    )
+    finished = go(plan_of(task, max_trials=2), tmp_path)
+    assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
+    assert not list((finished.run_dir / "frozen").rglob("__pycache__")), "byte code there would be a trial's"
+
+
+PLANT = """
+import os, sys
+frozen = os.path.join(os.environ["AR_RUN_DIR"], "..", "..", "..", "frozen")
+mode = os.environ["AR_PARAM_MODE"]
+if mode == "module":
+    open(os.path.join(frozen, "json.py"), "w").write("raise SystemExit(0)")
+if mode == "bytecode":
+    os.mkdir(os.path.join(frozen, "__pycache__"))
+    open(os.path.join(frozen, "__pycache__", "evaluate.cpython-311.pyc"), "wb").write(b"x")
+if mode == "symlink":
+    os.symlink("/etc/hostname", os.path.join(os.environ["AR_DATA_DIR"], "extra"))
+if mode == "folder":
+    os.symlink("/etc", os.path.join(os.environ["AR_DATA_DIR"], "etc"))
+if mode == "fifo":
+    os.mkfifo(os.path.join(os.environ["AR_DATA_DIR"], "pipe"))
+if mode == "replaced":
+    import shutil
+    shutil.rmtree(frozen)
+    open(frozen, "w").close()
+"""
+
+
+def test_what_a_trial_plants_beside_the_frozen_is_tampering(tmp_path: Path) -> None:
+    modes = ["module", "bytecode", "symlink", "folder", "fifo", "replaced"]
+    settled = run_modes(tmp_path, PLANT + TRAIN, modes, settings={"concurrency": 1})
+    assert {mode: s.outcome.status for mode, s in settled.items()} == {"good": Status.OK, **dict.fromkeys(modes, Status.TAMPERED)}
+    assert sorted(path.name for path in (tmp_path / "run" / "frozen").iterdir()) == ["evaluate.py", "prepare.py"]
