@@ -16,6 +16,7 @@ from platformdirs import user_cache_path
 
 from autoresearch_rl._core import hash_tree
 from autoresearch_rl.controller.environment import base_environment, expose
+from autoresearch_rl.controller.workspace import lay_out
 from autoresearch_rl.errors import EvaluatorError
 from autoresearch_rl.target import Job, Limits, Target
 from autoresearch_rl.task import Task
@@ -126,9 +127,7 @@ def _build(task: Task, local: Target, seed: int, folder: Path, announce: Callabl
 
 def _run(task: Task, local: Target, seed: int, scratch: Path) -> None:
     for name, content in task.frozen_texts().items():
-        path = scratch / "work" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        lay_out(scratch / "work" / name, content)
     folders = {"AR_DATA_DIR": scratch / "data", "AR_TEST_DIR": scratch / "test", "AR_PRIVATE_DIR": scratch / "private"}
     job = Job(
         stage="prepare",

@@ -25,6 +25,7 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
+from autoresearch_rl.controller.workspace import lay_out
 from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.events import Opened, StopCampaign
 from autoresearch_rl.target import Target
@@ -166,8 +167,7 @@ def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebui
     pristine = {}
     for name, content in frozen.items():
         path = run_dir / "frozen" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        lay_out(path, content)
         pristine[path] = content
     return Guard(pristine, dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild))
 

@@ -241,7 +241,7 @@ class _Attempt:
 
 def _isolated(task: Task, frozen: Path) -> tuple[str, ...]:
     """The evaluator's command: frozen files by absolute path, `python` with -I so that no folder or variable shadows a module."""
-    argv = [str(frozen / part) if part in task.files.frozen else part for part in task.command("evaluate")]
+    argv = [str(frozen / part) if part.removeprefix("./") in task.files.frozen else part for part in task.command("evaluate")]
     return (argv[0], "-I", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl._core import hash_file
+from autoresearch_rl.controller.workspace import lay_out
 from autoresearch_rl.errors import SealError
 from autoresearch_rl.target import JobResult
 from autoresearch_rl.task import Task
@@ -79,8 +80,7 @@ class Guard:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._pristine[path])
+            lay_out(path, self._pristine[path])
         for folder, rebuild in self._folders.items():
             if any(path.is_relative_to(folder) for path in changed):
                 rebuild()

@@ -34,9 +34,7 @@ class Workspace:
         for folder in (space.work, space.home, space.scratch_model, space.scratch_outputs, space.checkpoint):
             folder.mkdir(parents=True, exist_ok=True)
         for name, content in {**frozen, **{name: text.encode() for name, text in files.items()}}.items():
-            path = space.work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            lay_out(space.work / name, content)
         if trial.proposal.patch:
             (space.root / "patch.diff").write_text(trial.proposal.patch)
         return space
@@ -109,6 +107,14 @@ class Workspace:
         if not keep:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.rmtree(self.root / "scratch", ignore_errors=True)
+
+
+def lay_out(path: Path, content: bytes) -> None:
+    """Writes a file of a task; a script that names its interpreter can be run, as where it comes from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    if content.startswith(b"#!"):
+        path.chmod(0o755)
 
 
 def drop_model(run_dir: Path, number: int, attempt: int) -> None:

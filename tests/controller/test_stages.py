@@ -292,3 +292,17 @@ def test_parameters_in_argv(tmp_path: Path) -> None:
     task = tiny_task(tmp_path / "task", {"train.py": train}, train_cmd=["python", "train.py", "--x", "{x}"])
     finished = go(plan_of(task, max_trials=2), tmp_path)
     assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
+
+
+def test_scripts_that_name_their_interpreter_are_run_as_they_are(tmp_path: Path) -> None:
+    scripts = {
+        "train.py": '#!/bin/sh\nprintf \'{"x": %s}\' "$1" > "$AR_MODEL_DIR/model.json"\n',
+        "evaluate.py": '#!/bin/sh\nprintf \'{"loss": 2}\' >&"$AR_ANSWER_FD"\n',
+    }
+    commands = {"train_cmd": ["./train.py", "{x}"], "evaluate_cmd": ["./evaluate.py"]}
+    task = tiny_task(tmp_path / "task", scripts, **commands)
+    for name in scripts:
+        (tmp_path / "task" / name).chmod(0o755)
+    assert task.check() == []
+    finished = go(plan_of(task, max_trials=1), tmp_path)
+    assert finished.history.settled[0].outcome.score == 2
