@@ -32,7 +32,7 @@ showcase: .venv/.test ## run both examples and draw docs/images
 ##@ Check
 .PHONY: test
 test: .venv/.test system lint ## lint and every contract
-	@cargo test --quiet --no-default-features
+	@PYO3_BUILD_EXTENSION_MODULE=1 cargo test --quiet --lib
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak"
 
 .PHONY: test-fast
@@ -41,8 +41,9 @@ test-fast: .venv/.test ## what takes less than two minutes
 
 .PHONY: soak
 soak: .venv/.test system ## full matrices, long fault runs, fuzzing
-	@PROPTEST_CASES=20000 cargo test --quiet --release --no-default-features
+	@PROPTEST_CASES=20000 PYO3_BUILD_EXTENSION_MODULE=1 cargo test --quiet --release --lib
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal -m soak
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not slow" tests/core tests/controller tests/policy tests/test_space.py
 
 .PHONY: lint
 lint: .venv/.test ## ruff, mypy --strict, stubtest, cargo fmt, clippy

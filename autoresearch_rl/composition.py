@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
 
 _HERE = Path(__file__).parent
+LIMITS = ("max_trials", "max_wall_s", "patience", "concurrency")
 
 OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
 
@@ -51,7 +52,7 @@ def run_campaigns(
         begun.append(True)
         if adjust is not None:
             adjust(config)
-        finished = run_composed(config)
+        finished = run_composed(config, chosen=adjust is None)
         codes.append(finished.exit_code if then is None else then(finished))
 
     before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
@@ -73,32 +74,83 @@ def run_campaigns(
     return codes
 
 
-def run_composed(config: DictConfig) -> Finished:
-    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted."""
+def run_composed(config: DictConfig, *, chosen: bool) -> Finished:
+    """Runs the campaign of a composed configuration inside a Hydra job. Raises CampaignError, or Stopped when interrupted.
+
+    `chosen`: policy and target are those of the command line, and go by the names that they have there.
+    """
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.prepare import cache_root
     from autoresearch_rl.controller.run import run
 
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
-    tags = {"sweep": Path(hydra.sweep.dir).name} if hydra.mode == RunMode.MULTIRUN else {}
+    tags = {group: str(hydra.runtime.choices[group]) for group in ("policy", "target")} if chosen else {}
+    if hydra.mode == RunMode.MULTIRUN:
+        tags["sweep"] = Path(hydra.sweep.dir).name
     use_plugins(config)
     plan = assemble(config)
-
-    def announce(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    if tags:
-        chosen = [override for override in hydra.overrides.task if override != "task=folder"]
-        announce(f"campaign {hydra.job.num} of the sweep: {' '.join(chosen)}")
+    if "sweep" in tags:
+        swept = [override for override in hydra.overrides.task if override != "task=folder"]
+        _announce(f"campaign {hydra.job.num} of the sweep: {' '.join(swept)}")
     with logging_to(run_dir / "arrl.log"):
-        finished = run(plan, run_dir, cache_dir=cache_root(), tags=tags, announce=announce)
+        finished = run(plan, run_dir, cache_dir=cache_root(), tags=tags, announce=_announce)
+    return conclude(finished, config)
+
+
+def resume_run(run_dir: Path, overrides: Sequence[str]) -> Finished:
+    """Takes up the campaign of a run directory. `overrides` may change limits, and name plugins. Raises as `run_composed`."""
+    from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.prepare import cache_root
+    from autoresearch_rl.controller.run import resume
+
+    run_dir = run_dir.absolute()
+    config, limits = recorded(run_dir, overrides)
+    plan = assemble(config)
+    with logging_to(run_dir / "arrl.log"):
+        finished = resume(plan, run_dir, limits=limits, cache_dir=cache_root(), announce=_announce)
+    return conclude(finished, config)
+
+
+def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """The configuration that a run directory's campaign was opened with, and the limits that overrides change.
+
+    Plugins come from the overrides alone: a run directory must not name what is imported. Raises ConfigError, JournalError.
+    """
+    from autoresearch_rl.controller.journal import read
+    from autoresearch_rl.controller.resuming import first
+
+    opened = first(read(run_dir))
+    given = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    assert isinstance(given, dict)
+    limits = given.pop("controller", None) or {}
+    plugins = given.pop("plugins", [])
+    wrong = [*given, *(f"controller.{name}" for name in limits if name not in LIMITS)]
+    if wrong:
+        remedy = f"Only limits can be changed: {', '.join(f'controller.{name}' for name in LIMITS)}; and plugins=[...]."
+        message = f"{wrong[0]} cannot be changed when a campaign is resumed or replayed."
+        raise ConfigError([Problem(code="resume-override", message=message, remedy=remedy)])
+    config = OmegaConf.create(opened.config)
+    assert isinstance(config, DictConfig)
+    config.plugins = plugins
+    use_plugins(config)
+    return config, limits
+
+
+def conclude(finished: Finished, config: DictConfig) -> Finished:
+    """Prints the end of a campaign. Raises CampaignError where it failed, Stopped where it was interrupted by a signal."""
     say_end(finished, ui="mlflow" in (config.get("telemetry") or {}))
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)
+    if finished.stop.interrupted:
+        print(f"Go on with: {command()} resume {shlex.quote(str(shown(finished.run_dir)))}")
     if finished.stop.signal:
         raise Stopped(finished.exit_code)
     return finished
+
+
+def _announce(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 class logging_to:  # reads as a verb where it is used

@@ -30,6 +30,7 @@ class Opened:
         source_hash: Of the user's mutable files; their texts are blobs named in `sources`.
         defaults: The search space's default parameters.
         capacity: Resources of the pool; `trial` is the number of trials at a time.
+        devices: Indices of the devices behind a resource, by name.
         max_trials: None where trials are not limited.
         prepare_s: Seconds that preparing the data took just before.
         tags: Further facts shown by telemetry (`policy`, `target`, `sweep`, `isolation`).
@@ -50,6 +51,7 @@ class Opened:
     sources: Mapping[str, str] = field(default_factory=dict)
     defaults: Params = field(default_factory=dict)
     capacity: Mapping[str, float] = field(default_factory=dict)
+    devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     max_trials: int | None = None
     prepare_s: float = 0.0
     tags: Mapping[str, str] = field(default_factory=dict)

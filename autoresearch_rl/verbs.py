@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,11 +89,27 @@ def init(arguments: list[str]) -> int:
 def stop(arguments: list[str]) -> int:
     """Asks a live campaign to stop."""
     run_dir: Path = parser("stop").parse_args(arguments).run_dir
-    from autoresearch_rl.controller.journal import in_use
     from autoresearch_rl.controller.live import ask_stop
 
     ask_stop(run_dir)
-    print(f"{run_dir} is asked to stop." if in_use(run_dir) else f"No campaign is running in {run_dir}; the request waits there.")
+    print(f"{run_dir} is asked to stop.")
+    return 0
+
+
+def resume(arguments: list[str]) -> int:
+    """Takes a campaign up again."""
+    options = parser("resume").parse_args(arguments)
+    return composition.resume_run(options.run_dir, options.overrides).exit_code
+
+
+def replay(arguments: list[str]) -> int:
+    """Checks that a journal's decisions and proposals come out the same."""
+    options = parser("replay").parse_args(arguments)
+    config, _ = composition.recorded(options.run_dir, options.overrides)
+    from autoresearch_rl.controller.plan import assemble
+    from autoresearch_rl.controller.run import replay_run
+
+    print(replay_run(assemble(config), options.run_dir))
     return 0
 
 
@@ -109,23 +123,19 @@ def status(arguments: list[str]) -> int:
 
 
 def ui(arguments: list[str]) -> int:
-    """Becomes MLflow's server on the campaigns of this folder."""
+    """Runs MLflow's server on the campaigns of this folder until Ctrl-C or SIGTERM."""
     options = parser("ui").parse_args(arguments)
-    file = options.uri.removeprefix("sqlite:///")
-    if file != options.uri and not Path(file).is_file():
-        message = f"{file} does not exist here."
-        remedy = "Run a campaign first, or go to the folder where you ran one, or name it with --uri."
-        raise ConfigError([Problem(code="no-database", message=message, remedy=remedy)])
-    print(f"MLflow comes up in some seconds at http://127.0.0.1:{options.port} (Ctrl-C ends it)", flush=True)
-    argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", options.uri, "--host", "127.0.0.1"]
-    # The environment set by `composition.main` goes along; without it the server waits for a price list from the network.
-    os.execv(sys.executable, [*argv, "--port", str(options.port), "--workers", "1"])
+    from autoresearch_rl.ui import serve
+
+    return serve(options.uri, options.port)
 
 
 VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "validate": validate,
     "run-one": run_one,
     "init": init,
+    "resume": resume,
+    "replay": replay,
     "stop": stop,
     "status": status,
     "ui": ui,
@@ -138,6 +148,8 @@ def parser(verb: str) -> argparse.ArgumentParser:
         "validate": "Find everything wrong with a configuration and task before any trial starts.",
         "run-one": "Run one trial after the baseline (alone: only the baseline), with everything recorded as in a campaign.",
         "init": "Make a folder with a commented task that runs at once: cd DIR && arrl.",
+        "resume": "Take a campaign up again after Ctrl-C, a crash, or to go on beyond a limit.",
+        "replay": "Feed a journal to the loop again, without a trial: decisions and proposals must come out the same.",
         "stop": "Ask a live campaign to stop: running trials get the stop order and time to obey.",
         "status": "Show a campaign, live or ended, as its journal has it.",
         "ui": "Open the MLflow UI on the campaigns of this folder; Ctrl-C ends it.",
@@ -145,8 +157,12 @@ def parser(verb: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=f"arrl {verb}", description=descriptions[verb])
     if verb == "init":
         made.add_argument("dir", type=Path, metavar="DIR", help="a new or empty folder")
-    if verb in ("stop", "status"):
+    if verb in ("resume", "replay", "stop", "status"):
         made.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    if verb in ("resume", "replay"):
+        limits = ", ".join(f"controller.{name}" for name in composition.LIMITS)
+        said = f"limits to change ({limits}), and plugins=[...]" if verb == "resume" else "plugins=[...]"
+        made.add_argument("overrides", nargs="*", metavar="OVERRIDE", help=said)
     if verb == "status":
         made.add_argument("--last", type=int, default=10, metavar="N", help="how many of the latest trials (10); 0 for all")
         made.add_argument("--json", action="store_true", help="as one JSON object")

@@ -123,35 +123,17 @@ impl SealError {
     }
 
     fn io(name: &str, error: impl Into<io::Error>) -> Self {
-        SealError::Io {
-            name: name.to_owned(),
-            error: error.into(),
-        }
+        SealError::Io { name: name.to_owned(), error: error.into() }
     }
 }
 
 /// Copies the regular file `name` below `source` to the same name below `destination`, and checks its format.
-pub fn seal_file(
-    source: &Path,
-    name: &str,
-    destination: &Path,
-    format: &str,
-    max_bytes: u64,
-) -> Result<Sealed, SealError> {
-    let bad = |problem: String| SealError::BadFormat {
-        name: name.to_owned(),
-        problem,
-    };
+pub fn seal_file(source: &Path, name: &str, destination: &Path, format: &str, max_bytes: u64) -> Result<Sealed, SealError> {
+    let bad = |problem: String| SealError::BadFormat { name: name.to_owned(), problem };
     let format: Format = format.parse().map_err(bad)?;
     let components: Vec<&str> = name.split('/').collect();
-    if components
-        .iter()
-        .any(|part| matches!(*part, "" | "." | ".."))
-        || name.contains('\0')
-    {
-        return Err(bad(
-            "its name is no plain relative path; declare one like predictions.npz".into(),
-        ));
+    if components.iter().any(|part| matches!(*part, "" | "." | "..")) || name.contains('\0') {
+        return Err(bad("its name is no plain relative path; declare one like predictions.npz".into()));
     }
     let mut folder = open_root(source)?;
     for part in &components[..components.len() - 1] {
@@ -164,12 +146,7 @@ pub fn seal_file(
 }
 
 /// Copies all regular files below `source`; `max_bytes` is for all of them together.
-pub fn seal_tree(
-    source: &Path,
-    destination: &Path,
-    max_bytes: u64,
-    max_files: u64,
-) -> Result<Vec<Sealed>, SealError> {
+pub fn seal_tree(source: &Path, destination: &Path, max_bytes: u64, max_files: u64) -> Result<Vec<Sealed>, SealError> {
     let mut sealed = Vec::new();
     let mut left = max_bytes;
     walk(open_root(source)?, max_files, &mut |file, name, stat| {
@@ -178,14 +155,10 @@ pub fn seal_tree(
             problem: "its name is not UTF-8; give it another".into(),
         })?;
         single(stat, &name)?;
-        let item =
-            copy(file, &name, destination, Format::Binary, left).map_err(|error| match error {
-                SealError::TooLarge { name, .. } => SealError::TooLarge {
-                    name: format!("the folder with {name}"),
-                    max_bytes,
-                },
-                other => other,
-            })?;
+        let item = copy(file, &name, destination, Format::Binary, left).map_err(|error| match error {
+            SealError::TooLarge { name, .. } => SealError::TooLarge { name: format!("the folder with {name}"), max_bytes },
+            other => other,
+        })?;
         left -= item.bytes;
         sealed.push(item);
         Ok(())
@@ -235,26 +208,14 @@ fn open_root(path: &Path) -> Result<OwnedFd, SealError> {
 }
 
 /// Opens one component without following it where it is a link, and without waiting where it is a pipe.
-fn open_below(
-    folder: BorrowedFd<'_>,
-    part: &OsStr,
-    name: &str,
-    kind: Kind,
-) -> Result<(OwnedFd, Stat), SealError> {
+fn open_below(folder: BorrowedFd<'_>, part: &OsStr, name: &str, kind: Kind) -> Result<(OwnedFd, Stat), SealError> {
     let failed = |errno: Errno| match errno {
-        Errno::NOENT => SealError::Missing {
-            name: name.to_owned(),
-        },
+        Errno::NOENT => SealError::Missing { name: name.to_owned() },
         other => SealError::io(name, other),
     };
     // Opening a device can do things, so look first. Who swaps it in between is caught by the flags or the second look.
-    expect(
-        &statat(folder, part, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?,
-        name,
-        kind,
-    )?;
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    expect(&statat(folder, part, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?, name, kind)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let opened = openat(folder, part, flags, Mode::empty()).map_err(failed)?;
     let stat = fstat(&opened).map_err(failed)?;
     expect(&stat, name, kind)?;
@@ -283,10 +244,7 @@ fn single(stat: &Stat, name: &str) -> Result<(), SealError> {
     if stat.st_nlink == 1 {
         return Ok(());
     }
-    Err(SealError::Linked {
-        name: name.to_owned(),
-        kind: "one of several hard links",
-    })
+    Err(SealError::Linked { name: name.to_owned(), kind: "one of several hard links" })
 }
 
 type Visit<'a> = dyn FnMut(File, &[u8], &Stat) -> Result<(), SealError> + 'a;
@@ -300,24 +258,14 @@ fn walk(root: OwnedFd, max_files: u64, visit: &mut Visit<'_>) -> Result<(), Seal
     })
 }
 
-fn descend(
-    folder: OwnedFd,
-    prefix: &mut Vec<u8>,
-    depth: usize,
-    left: &mut u64,
-    visit: &mut Visit<'_>,
-) -> Result<(), SealError> {
+fn descend(folder: OwnedFd, prefix: &mut Vec<u8>, depth: usize, left: &mut u64, visit: &mut Visit<'_>) -> Result<(), SealError> {
     let here = match prefix.is_empty() {
         true => "the folder".to_owned(),
         false => String::from_utf8_lossy(prefix).into_owned(),
     };
     if depth > DEEPEST {
-        let problem =
-            format!("folders lie more than {DEEPEST} deep in each other; write flatter ones");
-        return Err(SealError::BadFormat {
-            name: here,
-            problem,
-        });
+        let problem = format!("folders lie more than {DEEPEST} deep in each other; write flatter ones");
+        return Err(SealError::BadFormat { name: here, problem });
     }
     for entry in Dir::read_from(&folder).map_err(|error| SealError::io(&here, error))? {
         let entry = entry.map_err(|error| SealError::io(&here, error))?;
@@ -325,10 +273,7 @@ fn descend(
         if part == b"." || part == b".." {
             continue;
         }
-        *left = left.checked_sub(1).ok_or(SealError::TooMany {
-            name: here.clone(),
-            max_files: 0,
-        })?;
+        *left = left.checked_sub(1).ok_or(SealError::TooMany { name: here.clone(), max_files: 0 })?;
         let before = prefix.len();
         if before > 0 {
             prefix.push(b'/');
@@ -351,45 +296,24 @@ fn descend(
 
 // ------------------------------------------------------------------ copying
 
-fn copy(
-    source: File,
-    name: &str,
-    destination: &Path,
-    format: Format,
-    max_bytes: u64,
-) -> Result<Sealed, SealError> {
+fn copy(source: File, name: &str, destination: &Path, format: Format, max_bytes: u64) -> Result<Sealed, SealError> {
     let path = destination.join(name);
     let failed = |error: io::Error| SealError::io(name, error);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
-    let mut copied = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => failed(io::Error::other("it was sealed here before")),
-            _ => failed(error),
-        })?;
-    let checked =
-        transfer(source, Some(&mut copied), name, max_bytes).and_then(|(bytes, sha256)| {
-            copied.rewind().map_err(failed)?;
-            format
-                .check(&copied, bytes, max_bytes)
-                .map_err(|problem| SealError::BadFormat {
-                    name: name.to_owned(),
-                    problem,
-                })?;
-            let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o444);
-            copied.set_permissions(read_only).map_err(failed)?;
-            let name = name.to_owned();
-            Ok(Sealed {
-                name,
-                bytes,
-                sha256,
-            })
-        });
+    let mut copied = File::options().read(true).write(true).create_new(true).open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => failed(io::Error::other("it was sealed here before")),
+        _ => failed(error),
+    })?;
+    let checked = transfer(source, Some(&mut copied), name, max_bytes).and_then(|(bytes, sha256)| {
+        copied.rewind().map_err(failed)?;
+        format.check(&copied, bytes, max_bytes).map_err(|problem| SealError::BadFormat { name: name.to_owned(), problem })?;
+        let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+        copied.set_permissions(read_only).map_err(failed)?;
+        let name = name.to_owned();
+        Ok(Sealed { name, bytes, sha256 })
+    });
     if checked.is_err() {
         // What was refused is of no use to anybody; the error that is returned matters more than one of this.
         let _ = fs::remove_file(&path);
@@ -398,12 +322,7 @@ fn copy(
 }
 
 /// Reads to the end, hashing, and writing where there is something to write to; returns size and SHA-256.
-fn transfer(
-    mut from: File,
-    mut to: Option<&mut File>,
-    name: &str,
-    max_bytes: u64,
-) -> Result<(u64, String), SealError> {
+fn transfer(mut from: File, mut to: Option<&mut File>, name: &str, max_bytes: u64) -> Result<(u64, String), SealError> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let (mut bytes, mut hash) = (0_u64, Sha256::new());
     loop {
@@ -420,15 +339,11 @@ fn transfer(
         }
         hash.update(&buffer[..count]);
         if let Some(to) = to.as_deref_mut() {
-            to.write_all(&buffer[..count])
-                .map_err(|error| SealError::io(name, error))?;
+            to.write_all(&buffer[..count]).map_err(|error| SealError::io(name, error))?;
         }
     }
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

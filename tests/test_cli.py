@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import yaml
 
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.events import Opened, SettledEvent
+from autoresearch_rl.trial import Status
 from tests.tasks import TRAIN, task_config
 
 ARRL = str(Path(sys.executable).parent / "arrl")
@@ -56,7 +58,7 @@ def test_in_a_folder_with_a_task_yaml_it_just_runs(tmp_path: Path) -> None:
     opened = next(read(run_dir)).record
     assert isinstance(opened, Opened)
     assert opened.task == "tiny"
-    assert opened.tags["policy"] == "Tpe"
+    assert opened.tags["policy"] == "tpe"
     assert (run_dir / ".hydra" / "config.yaml").is_file()
 
 
@@ -84,7 +86,7 @@ def test_multirun_runs_every_combination_and_shares_a_tag(tmp_path: Path) -> Non
     assert len(opened) == 4
     tags = [record.tags for record in opened if isinstance(record, Opened)]
     assert len({tag["sweep"] for tag in tags}) == 1
-    assert sorted(tag["policy"] for tag in tags) == ["Random", "Random", "Tpe", "Tpe"]
+    assert sorted(tag["policy"] for tag in tags) == ["random", "random", "tpe", "tpe"]
 
 
 def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) -> None:
@@ -150,10 +152,16 @@ BAD: list[tuple[str, list[str], str]] = [
     ("unknown key", ["controller.max_trails=3"], "max_trails"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
+    ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
     ("word", ["polcy"], "[verb-unknown] 'polcy'"),
     ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),
+    (
+        "foreign function behind a module of ours",
+        ["policy={_target_: autoresearch_rl.task.shutil.rmtree, _partial_: true}"],
+        "[class-not-allowed] policy._target_ names 'autoresearch_rl.task.shutil.rmtree'",
+    ),
     ("missing task", ["task.path=nowhere"], "[task-yaml-missing]"),
     ("missing interpreter", ["task=digits", "task.python=/no/such/python"], "/no/such/python"),
     ("resources", ["task=digits", "+task.resources.gpu=64"], "[resources-never-fit]"),
@@ -177,6 +185,13 @@ def test_bad_input_is_a_sentence_and_exit_2_before_any_trial(tmp_path: Path, arg
 def test_a_broken_task_yaml(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "task.yaml").write_text(text)
     assert said in arrl("validate", cwd=tmp_path, code=2).stderr
+
+
+def test_no_class_comes_in_through_an_interpolation_that_is_resolved_late(tmp_path: Path) -> None:
+    hidden = r"\${oc.create:'{_target_: pathlib.Path, _args_: [x]}'}"
+    folder = write_task(tmp_path / "task", space={"x": {"low": 0.0, "high": 1.0, "default": hidden}})
+    said = arrl("validate", cwd=folder, code=2).stderr
+    assert "[config-braces] task.space.x.default is" in said
 
 
 def test_a_run_directory_in_use_is_refused(tmp_path: Path) -> None:
@@ -232,7 +247,7 @@ def test_status_of_an_ended_campaign(tmp_path: Path) -> None:
     shown = arrl("status", run_dir, cwd=folder).stdout
     assert "best: trial" in shown
     assert "is the baseline" in shown
-    assert "No campaign is running" in arrl("stop", run_dir, cwd=folder).stdout
+    assert "nothing to stop" in arrl("stop", run_dir, cwd=folder, code=1).stderr
     assert "is no run directory" in arrl("stop", ".", cwd=folder, code=1).stderr
     assert "cannot be read" in arrl("status", ".", cwd=folder, code=1).stderr
 
@@ -278,6 +293,11 @@ def test_a_signal_ends_a_campaign_in_order(tmp_path: Path, number: int, code: in
     assert alive(tmp_path) == []
     lost = [e.record for e in read(tmp_path / "task" / "run") if isinstance(e.record, SettledEvent) and e.record.interrupted]
     assert len(lost) == 2
+    last = out.splitlines()[-1]
+    assert last.startswith("Go on with: ")
+    verb, run_dir = last.split()[-2:]
+    said = arrl(verb, run_dir, "controller.max_trials=1", cwd=tmp_path / "task").stdout
+    assert "all 1 trials are done" in said
 
 
 def test_stop_reaches_a_live_campaign(tmp_path: Path) -> None:
@@ -353,3 +373,101 @@ def test_the_wheel_has_what_the_command_needs() -> None:
     for name in ("conf/config.yaml", "examples/skeleton/task.yaml", "py.typed"):
         assert package.joinpath(name).is_file(), name
     assert shutil.which(ARRL)
+
+
+BUSY = "import os, time\ntime.sleep(0.02 + 0.1 * float(os.environ['AR_PARAM_X']))\n" + TRAIN
+
+
+def killed_at(folder: Path, delay_s: float) -> tuple[list[Any], list[str]]:
+    """Kills a busy campaign some time after its first start; what was settled by then, as a follower of the ledger saw it."""
+    write_task(folder, {"train.py": BUSY})
+    env = {**os.environ, "XDG_CACHE_HOME": str(folder.parent / "cache")}
+    command = [ARRL, "hydra.run.dir=run", "controller.max_trials=500", "controller.concurrency=3", *QUIET]
+    child = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = folder / "run" / "journal.jsonl"
+    while not (journal.exists() and '"kind":"start"' in journal.read_text()):
+        time.sleep(0.01)
+    time.sleep(delay_s)
+    child.kill()
+    child.wait()
+    time.sleep(2)
+    ledger = folder / "run" / "results.tsv"
+    shown = [line.split("\t")[0] for line in ledger.read_text().splitlines()[1:]] if ledger.exists() else []
+    return [entry.record for entry in read(folder / "run")], shown
+
+
+def check_killed(folder: Path, delay_s: float) -> None:
+    records, shown = killed_at(folder, delay_s)
+    assert alive(folder) == [], "no child survives"
+    settled = [str(record.number) for record in records if isinstance(record, SettledEvent)]
+    assert set(shown) <= set(settled), "what was shown as settled is in the journal"
+    assert len(set(settled)) == len(settled)
+    assert json.loads(arrl("status", "run", "--json", cwd=folder).stdout)["settled"] >= len(settled) - 1
+    goal = len(settled) + 5
+    said = arrl(
+        "resume", "run", f"controller.max_trials={goal}", cwd=folder, environment={"XDG_CACHE_HOME": str(folder.parent / "cache")}
+    )
+    assert f"all {goal} trials are done" in said.stdout
+    numbers = [
+        e.record.number
+        for e in read(folder / "run")
+        if isinstance(e.record, SettledEvent) and e.record.outcome.status is Status.OK
+    ]
+    assert sorted(numbers) == list(range(goal)), "every trial settles once"
+    rows = [line.split("\t")[0] for line in (folder / "run" / "results.tsv").read_text().splitlines()[1:]]
+    assert sorted(map(int, rows)) == list(range(goal))
+    assert "every decision and proposal came out the same" in arrl("replay", "run", cwd=folder).stdout
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kill_9_at_a_random_moment(tmp_path: Path, seed: int) -> None:
+    check_killed(tmp_path / "task", random.Random(seed).uniform(0, 2))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_kill_9_at_many_random_moments(tmp_path: Path, seed: int) -> None:
+    check_killed(tmp_path / "task", random.Random(seed).uniform(0, 4))
+
+
+def test_a_resumed_campaign_decides_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
+    options = [
+        "policy=random",
+        "controller.concurrency=1",
+        "controller.max_trials=6",
+        "hydra.run.dir=run",
+        "controller.lookahead=0",
+        *QUIET,
+    ]
+    stories = []
+    for name in ("straight", "broken"):
+        folder = write_task(tmp_path / name, {"train.py": BUSY})
+        if name == "broken":
+            env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+            child = subprocess.Popen([ARRL, *options], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            journal = folder / "run" / "journal.jsonl"
+            while not (journal.exists() and journal.read_text().count('"kind":"settled"') >= 3):
+                time.sleep(0.01)
+            child.kill()
+            child.wait()
+            arrl("resume", "run", cwd=folder)
+        else:
+            arrl(*options, cwd=folder)
+        status = json.loads(arrl("status", "run", "--json", "--last", "0", cwd=folder).stdout)
+        stories.append([(row["trial"], row["params"], row["score"], row["reason"]) for row in status["trials"]])
+    assert stories[0] == stories[1]
+
+
+def test_resume_refuses_what_would_make_it_another_campaign(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "task")
+    arrl("controller.max_trials=2", "hydra.run.dir=run", *QUIET, cwd=folder)
+    for override, said in (
+        ("controller.seed=2", "[resume-override] controller.seed"),
+        ("policy=random", "[resume-override] policy"),
+        ("controller.max_trials=0", "[controller-value]"),
+    ):
+        assert said in arrl("resume", "run", override, cwd=folder, code=2).stderr
+    assert "cannot be read" in arrl("resume", "nowhere", cwd=folder, code=1).stderr
+    (folder / "evaluate.py").write_text("# another one\n" + (folder / "evaluate.py").read_text())
+    refused = arrl("resume", "run", "controller.max_trials=4", cwd=folder, code=2).stderr
+    assert "[frozen-changed] evaluate.py" in refused

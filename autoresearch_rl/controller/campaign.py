@@ -30,6 +30,7 @@ from autoresearch_rl.events import (
     Proposed,
     Released,
     Requested,
+    Resumed,
     SettledEvent,
     StartTrial,
     StopCampaign,
@@ -68,6 +69,7 @@ class Campaign:
         self.log = HistoryLog(direction)
         self._settings, self._sources = settings, sources
         self._request = {"trial": 1.0, **request}
+        self._devices = devices
         self._pool = Pool(settings.capacity, devices)
         self._stop_rules = stop_rules(settings)
         self._source_of: dict[int, str] = {}
@@ -76,11 +78,13 @@ class Campaign:
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
         self._losses: dict[int, int] = {}
+        self._orphans: set[int] = set()  # ran when the controller died, and have not settled as lost yet
+        self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._curves: dict[int, CurveBuilder] = {}
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
-        self._open_ask: int | None = None
+        self._open_ask: AskPolicy | None = None
         self._exhausted = False
         self._asked_s = self._ask_s = self._trial_s = 0.0
         self._ending: _Ending | None = None
@@ -88,13 +92,14 @@ class Campaign:
 
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
+        self._ask_whether_to_end(elapsed_s)
         match event:
             case Opened():
                 effects = self._open(event)
             case Proposed():
                 effects = self._take(event, elapsed_s)
             case SettledEvent():
-                effects = self._settle(event)
+                effects = self._settle(event, elapsed_s)
             case Progressed():
                 effects = self._judge(event, elapsed_s)
             case Released():
@@ -104,6 +109,8 @@ class Campaign:
                 effects = self._end(_Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
                 effects = self._end(_Ending("stopped on request", interrupted=True), order=True)
+            case Resumed():
+                effects = self._resume(event, elapsed_s)
             case Failed():
                 effects = self._end(_Ending(event.message, failed=True), order=True, kill=True)
             case _:
@@ -147,30 +154,65 @@ class Campaign:
         self._ordered.add(event.number)
         return [OrderTrial(number=event.number, attempt=event.attempt, order=order)]
 
-    def _settle(self, event: SettledEvent) -> list[Effect]:
+    def _settle(self, event: SettledEvent, elapsed_s: float) -> list[Effect]:
         trial, outcome = self._running.pop(event.number), event.outcome
         self._ordered.discard(event.number)
         self._curves.pop(event.number, None)
-        freed = self._pool.release(event.number) if event.number in self._pool.holding else []
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
             if losses < self._settings.max_attempts:
-                return self._start(freed) + self._again(replace(trial, attempt=trial.attempt + 1))
+                effects = self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
+                return effects + self._go_on(event.number)
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
         self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
         self.log.settle(trial, outcome)
-        effects: list[Effect] = []
+        effects = []
         for decision in self._settings.keep(self.log.view()):
             self.log.decide(decision)
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
-        effects += self._start(freed)
+        self._ask_whether_to_end(elapsed_s)
+        effects += self._free(event.number) + self._go_on(event.number)
         if trial.number == 0 and (reason := self._unfit(outcome)):
             effects += self._end(_Ending(reason, failed=True))
         return effects
+
+    def _resume(self, event: Resumed, elapsed_s: float) -> list[Effect]:
+        """Another controller takes over: what ran is about to settle as lost, an open ask was never answered."""
+        self._settings = replace(self._settings, **event.limits)
+        self._stop_rules = stop_rules(self._settings)
+        self._pool = Pool(self._settings.capacity, self._devices)
+        if self._open_ask is not None:
+            self._asks -= 1  # asked again under its number, so with the same random stream
+        self._open_ask, self._exhausted, self._errors = None, False, 0
+        self._ending, self._stopped = None, False
+        self._orphans, self._suspects = set(self._running), []
+        baseline = self.log.view().find(0)
+        if baseline is not None and (reason := self._unfit(baseline.outcome)):
+            return self._end(_Ending(reason, failed=True))
+        self._ask_whether_to_end(elapsed_s)
+        return [] if self._orphans else self._start_waiting()
+
+    def _go_on(self, settled: int) -> list[Effect]:
+        """After the last orphan has settled everything that waits is submitted; suspects first, one after the other."""
+        if settled in self._orphans:
+            self._orphans.discard(settled)
+            if self._orphans:
+                return []
+            self._suspects = sorted(number for number in self._waiting if self._losses.get(number, 0) > 1)
+            self._suspects = self._suspects if len(self._suspects) > 1 else []
+            return self._start_waiting()
+        if settled in self._suspects:
+            self._suspects.remove(settled)
+            return self._start_waiting()
+        return []
+
+    def _start_waiting(self) -> list[Effect]:
+        numbers = self._suspects[:1] or sorted(self._waiting)
+        return [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._request))]
 
     def _unfit(self, baseline: Outcome) -> str:
         """Why a campaign cannot go on from this baseline, empty if it can."""
@@ -200,21 +242,28 @@ class Campaign:
 
     def _repeat(self, root: int) -> list[Effect]:
         first = self.log.view().find(root)
-        if first is None or self._numbers >= (self._settings.max_trials or math.inf):
+        promised = self._numbers + (self._open_ask.count if self._open_ask is not None else 0)
+        if first is None or promised >= (self._settings.max_trials or math.inf):
             return []
         return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}))
 
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
-        return [] if self._ending else self._start(self._pool.submit(trial.number, self._request))
+        held = self._ending or self._orphans or self._suspects
+        return [] if held else self._start(self._pool.submit(trial.number, self._request))
+
+    def _free(self, number: int) -> list[Effect]:
+        """Gives back what a trial holds, if anything, and starts what waited for it."""
+        return self._start(self._pool.release(number)) if number in self._pool.holding else []
 
     def _start(self, grants: Sequence[Grant]) -> list[Effect]:
         effects: list[Effect] = []
         for grant in grants:
             trial = self._running[grant.key] = self._waiting.pop(grant.key)
             refusal = self._refusals.get(trial.number, "")
-            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=grant.devices, refusal=refusal))
+            devices = {name: tuple(indices) for name, indices in grant.devices.items()}
+            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal))
         return effects
 
     def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
@@ -233,19 +282,21 @@ class Campaign:
                 effects.append(OrderTrial(number=number, attempt=trial.attempt, order=told, kill=kill))
         return effects
 
-    def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
-        """Asks for what will be needed, stops when nothing is left to do."""
+    def _ask_whether_to_end(self, elapsed_s: float) -> None:
+        """Asks the stop rules; to be called before anything is started."""
         history = self.log.view()
         if self._ending is None and len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             if reason is not None:
-                effects = self._end(_Ending(reason))
-                return effects + self._fill(elapsed_s, seq + len(effects))
-        wanted = self._wanted() if len(history) and not self._ending else 0
-        if wanted > 0 and self._open_ask is None and not self._exhausted:
+                self._end(_Ending(reason))
+
+    def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
+        """Asks for what will be needed, stops when nothing is left to do."""
+        wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
+        if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
-            self._open_ask, self._asked_s = self._asks, elapsed_s
-            return [AskPolicy(ask=self._asks, seen=seq, count=wanted)]
+            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq, count=wanted), elapsed_s
+            return [self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return []
         if self._ending is None and self._waiting:

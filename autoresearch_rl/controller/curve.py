@@ -18,13 +18,19 @@ class CurveBuilder:
         self._points: list[Progress] = []
         self._stride = self._skipped = 1
         self._last: Progress | None = None
+        self._metrics: dict[str, float] = {}
         self._times_s: list[float] = []
         self._shown_s = -math.inf
 
     def add(self, progress: Progress, now_s: float) -> bool:
-        """Adds a report; returns whether it is worth showing, which is at most 20 times a second."""
+        """Adds a report; returns whether it is worth showing, which is at most 20 times a second.
+
+        A report that goes back in steps is heard, but no point of the curve.
+        """
+        self._metrics, self._times_s = dict(progress.metrics), [*self._times_s[-20:], now_s]
+        if self._last is not None and progress.step < self._last.step:
+            return False
         self._last = progress
-        self._times_s = [*self._times_s[-20:], now_s]
         if self._skipped >= self._stride:
             self._points.append(progress)
             self._skipped = 0
@@ -38,7 +44,7 @@ class CurveBuilder:
     @property
     def last(self) -> dict[str, float]:
         """Metrics of the last report."""
-        return dict(self._last.metrics) if self._last is not None else {}
+        return self._metrics
 
     @property
     def intervals_s(self) -> list[float]:

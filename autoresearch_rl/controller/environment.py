@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch_rl.task import Task
 from autoresearch_rl.trial import Params
 
-_ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME")
+# CUDA_VISIBLE_DEVICES: who keeps devices from us keeps them from trials too; the resources granted to a trial replace it.
+_ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
 
 
 def base_environment(task: Task, home: Path) -> dict[str, str]:
     """Variables that every stage gets: the allow-list, what `task.env` names, and HOME and TMPDIR inside the workspace."""
     passed = {name: os.environ[name] for name in (*_ALLOWED, *task.env) if name in os.environ}
     # Stages import the same few packages again and again; without byte code each start compiles them anew.
-    return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+    path = {"PATH": _path(task.interpreter, passed.get("PATH", os.defpath))}
+    return {**passed, **path, "HOME": str(home), "TMPDIR": str(home), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+
+
+def _path(interpreter: str, path: str) -> str:
+    """PATH in which `python` is the task's interpreter, for scripts that call it: its folder comes first if need be."""
+    folder = Path(interpreter).parent
+    found = shutil.which("python", path=path)
+    return path if found is not None and Path(found).parent == folder else f"{folder}{os.pathsep}{path}"
 
 
 def expose(folders: Mapping[str, Path]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
 FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
+_LOCK = "controller.lock"
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,16 +40,19 @@ class Blobs:
         self._unsynced: list[Path] = []
 
     def put(self, text: str) -> str:
-        """Stores a text, returns its SHA-256 in hex."""
+        """Stores a text, returns its SHA-256 in hex. Raises JournalError where the disk refuses it."""
         content = text.encode("utf-8", "surrogatepass")
         name = hashlib.sha256(content).hexdigest()
         path = self._folder / name
         if not path.exists():
-            self._folder.mkdir(exist_ok=True)
             # The writer's thread is part of the name: two threads may store the same text at once.
             scratch = path.with_suffix(f".{threading.get_ident()}.tmp")
-            scratch.write_bytes(content)
-            scratch.replace(path)
+            try:
+                self._folder.mkdir(exist_ok=True)
+                scratch.write_bytes(content)
+                scratch.replace(path)
+            except OSError as error:
+                raise JournalError(f"{path} cannot be written: {error.strerror or error}") from error
             self._unsynced.append(path)
         return name
 
@@ -82,7 +86,7 @@ class Journal:
         self.path = run_dir / "journal.jsonl"
         self.blobs = Blobs(run_dir / "blobs")
         self._sync_each = sync == "each"
-        self._lock = FileLock(run_dir / "controller.lock")
+        self._lock = FileLock(run_dir / _LOCK)
         self._dirty, self._closing = threading.Event(), threading.Event()
         self._failure: OSError | None = None
         self._seq = self._size = 0
@@ -148,7 +152,7 @@ class Journal:
 def in_use(run_dir: Path) -> bool:
     """Whether a controller has the run directory now."""
     try:
-        with FileLock(run_dir / "controller.lock").acquire(timeout=0):
+        with FileLock(run_dir / _LOCK).acquire(timeout=0):
             return False
     except Timeout:
         return True
@@ -166,7 +170,7 @@ def encode(entry: Entry, blobs: Blobs) -> bytes:
 def read(run_dir: Path) -> Iterator[Entry]:
     """Entries of a run directory's journal in order, also while a controller writes it.
 
-    A torn last line is left out with a warning. Raises JournalError on a missing or broken journal, naming the line,
+    A last line without its end is left out. Raises JournalError on a missing or broken journal, naming the line,
     and on one of a newer format.
     """
     path, blobs = run_dir / "journal.jsonl", Blobs(run_dir / "blobs")
@@ -189,6 +193,8 @@ def _lines(path: Path, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]
         if not bad:
             end += len(line)
             yield number, row, end
+        elif not line.endswith(b"\n"):
+            return  # a live controller may be writing it; what it adds meanwhile is another reading's
     if bad:
         _LOG.warning("%s: the last line is torn (%s) and left out", path, bad)
 
@@ -214,6 +220,8 @@ def _usable(path: Path) -> tuple[int, int]:
     with path.open("rb") as stream:
         for count, _, size in _lines(path, stream):  # noqa: B007  # the last values count
             pass
+    if path.stat().st_size > size:
+        _LOG.warning("%s: the last line is torn and cut off", path)
     return count, size
 
 

@@ -8,7 +8,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Protocol
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.journal import Journal
+from autoresearch_rl.controller.journal import Journal, in_use
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.controller.workspace import drop_model, point_best
@@ -55,8 +55,9 @@ class RunTrial(Protocol):
 class Clock:
     """Active monotonic seconds of a campaign."""
 
-    def __init__(self) -> None:
-        self._begun_s = time.monotonic()
+    def __init__(self, before_s: float = 0.0) -> None:
+        """`before_s`: seconds that the campaign was active under earlier controllers."""
+        self._begun_s = time.monotonic() - before_s
 
     def __call__(self) -> float:
         """Seconds since it was made."""
@@ -82,18 +83,21 @@ class Live:
     watched: bool = False
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
     _controls: dict[int, Control] = field(default_factory=dict)
-    _attempts: dict[int, int] = field(default_factory=dict)
     _end: StopCampaign | None = None
     _polled_s: float = 0.0
 
-    def run(self, opened: Event, trials: RunTrial) -> tuple[StopCampaign, History]:
-        """Returns why it ended, and its history. Raises JournalError where the journal cannot be written; children are dead then."""
+    def run(self, begin: Sequence[Event], trials: RunTrial) -> tuple[StopCampaign, History]:
+        """Begins with these events; returns why it ended, and its history.
+
+        Raises JournalError where the journal cannot be written; children are dead then.
+        """
         self._trials = trials
         with ExitStack() as stack:
             stack.enter_context(self._signals())
             stack.callback(self.kill)
             stack.enter_context(self.proposer.running(self.inbox.put))
-            self._post(opened)
+            for event in begin:
+                self._post(event)
             while self._end is None:
                 self._post(self._next())
         return self._end, self.campaign.log.view()
@@ -118,7 +122,7 @@ class Live:
 
     def _post(self, event: Event) -> None:
         """The only way in: the event is written, then each effect is written before any is carried out."""
-        elapsed_s = self.clock()
+        elapsed_s = round(self.clock(), 6)  # as the journal has it, so that replay decides on the same number
         entries = [self.journal.append(event, elapsed_s)]
         effects = self.campaign.advance(event, elapsed_s, entries[0].seq)
         entries += [self.journal.append(effect, elapsed_s) for effect in effects]
@@ -134,7 +138,6 @@ class Live:
             case StartTrial():
                 number = effect.trial.number
                 control = self._controls[number] = Control()
-                self._attempts[number] = effect.trial.attempt
                 threading.Thread(target=self._work, args=(effect, control), name=f"trial-{number}", daemon=True).start()
             case OrderTrial():
                 self._controls[effect.number].order = effect.order
@@ -153,12 +156,12 @@ class Live:
             self._give_up(start, str(error), control)
         except OSError as error:
             self._give_up(start, f"trial {start.trial.number}: {error}", control)
-        except Exception as error:
+        except BaseException as error:  # also SystemExit, which would end this thread in silence
             _LOG.exception("trial %d: the controller failed", start.trial.number)
             self._give_up(start, f"internal error in trial {start.trial.number}: {error!r}", control)
 
     def _give_up(self, start: StartTrial, message: str, control: Control) -> None:
-        if control.order is None:
+        if control.order is None or control.order.kind != "stop":  # what ends anyway may well fail in the end
             self.inbox.put(Failed(message=message))
         outcome = Outcome(status=Status.LOST, message=message)
         self.inbox.put(SettledEvent(number=start.trial.number, attempt=start.trial.attempt, outcome=outcome, interrupted=True))
@@ -166,11 +169,14 @@ class Live:
     def _retain(self, decision: Decision) -> None:
         """Points `best` to what is kept, drops models of what is not."""
         number = decision.candidate
+        settled = self.campaign.log.view().find(number)
+        if settled is None:
+            return
         try:
             if decision.verdict == "keep":
-                point_best(self.run_dir, number, self._attempts[number])
+                point_best(self.run_dir, number, settled.trial.attempt)
             elif decision.verdict == "discard" and number != 0:
-                drop_model(self.run_dir, number, self._attempts[number])
+                drop_model(self.run_dir, number, settled.trial.attempt)
         except OSError as error:
             _LOG.warning("trial %d: %s", number, error)
 
@@ -210,9 +216,14 @@ class Live:
 
 
 def ask_stop(run_dir: Path) -> Path:
-    """Puts a stop request into a run directory's inbox, atomically; returns the file. Raises JournalError if it is no run directory."""
+    """Puts a stop request into a live campaign's inbox, atomically; returns the file.
+
+    Raises JournalError if it is no run directory, or no controller runs there.
+    """
     if not (run_dir / "journal.jsonl").is_file():
         raise JournalError(f"{run_dir} is no run directory: it has no journal.jsonl")
+    if not in_use(run_dir):
+        raise JournalError(f"no controller runs in {run_dir}, so there is nothing to stop")
     folder = run_dir / "inbox"
     folder.mkdir(exist_ok=True)
     path = folder / f"{time.time_ns()}.json"
@@ -220,3 +231,10 @@ def ask_stop(run_dir: Path) -> Path:
     scratch.write_text(json.dumps({"request": "stop"}))
     scratch.replace(path)
     return path
+
+
+def drop_stop_requests(run_dir: Path) -> None:
+    """Drops stop requests that a controller did not live to see: whoever resumes wants to go on."""
+    for path in (run_dir / "inbox").glob("*.json"):
+        if '"stop"' in path.read_text(errors="replace"):
+            path.unlink()

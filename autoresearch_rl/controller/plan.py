@@ -126,11 +126,31 @@ def _check_classes(node: Any, where: str, plugins: Sequence[str]) -> None:
             message = f"{where}._target_ names {name!r}, which is neither of {_OURS} nor of a plugin."
             remedy = f"If you trust it, add plugins=[{str(name).partition('.')[0]}] to the command line."
             raise ConfigError([Problem(code="class-not-allowed", message=message, remedy=remedy)])
+        if name is not None and not _defined_there(str(name), plugins):
+            message = f"{where}._target_ names {name!r}, which is no class that is defined in {' or '.join(plugins)}."
+            remedy = "Name the class by the module that defines it."
+            raise ConfigError([Problem(code="class-not-allowed", message=message, remedy=remedy)])
         for key, item in node.items():
             _check_classes(item, f"{where}.{key}", plugins)
     elif isinstance(node, list):
         for index, item in enumerate(node):
             _check_classes(item, f"{where}[{index}]", plugins)
+    elif isinstance(node, str) and "${" in node:
+        # It would be resolved a second time, by `instantiate`, and could bring in a class that was never checked.
+        message = f"{where} is {node[:80]!r}: '${{' cannot be a part of a value."
+        remedy = "Write $NAME without braces, or move the command into a script of the task."
+        raise ConfigError([Problem(code="config-braces", message=message, remedy=remedy)])
+
+
+def _defined_there(name: str, plugins: Sequence[str]) -> bool:
+    """Whether it is a class of these packages, not one that a module of theirs has imported. What cannot be found is told later."""
+    from hydra.utils import get_object
+
+    try:
+        found = get_object(name)
+    except Exception:  # Hydra's errors on names are many; `instantiate` says what is wrong
+        return True
+    return isinstance(found, type) and any(f"{found.__module__}.".startswith(f"{plugin}.") for plugin in plugins)
 
 
 def _class(node: Any) -> str:

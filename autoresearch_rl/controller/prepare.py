@@ -17,7 +17,7 @@ from platformdirs import user_cache_path
 from autoresearch_rl._core import hash_tree
 from autoresearch_rl.controller.environment import base_environment, expose
 from autoresearch_rl.controller.workspace import lay_out
-from autoresearch_rl.errors import EvaluatorError
+from autoresearch_rl.errors import EvaluatorError, SealError
 from autoresearch_rl.target import Job, Limits, Target
 from autoresearch_rl.task import Task
 
@@ -82,8 +82,7 @@ def prepare(task: Task, local: Target, root: Path, *, announce: Callable[[str], 
     with FileLock(folder.with_suffix(".lock")):
         known = _manifest(folder)
         if known is not None and not rebuild:
-            found = {part: hash_tree(str(folder / part)) for part in PARTS}
-            if found == known:
+            if _hashes(folder) == known:
                 return Prepared(path=folder, hashes=known)
             announce(f"prepared data in {folder} was changed since it was built; building it again")
         hashes = _build(task, local, seed, folder, announce)
@@ -97,9 +96,17 @@ def prepare(task: Task, local: Target, root: Path, *, announce: Callable[[str], 
 def _manifest(folder: Path) -> dict[str, str] | None:
     try:
         known = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
+        return {part: str(known[part]) for part in PARTS}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return {part: str(known[part]) for part in PARTS}
+
+
+def _hashes(folder: Path) -> dict[str, str] | None:
+    """SHA-256 of what is there; None where a part is missing, or something lies in it that `prepare` never leaves (a link)."""
+    try:
+        return {part: hash_tree(str(folder / part)) for part in PARTS}
+    except SealError:
+        return None
 
 
 def _build(task: Task, local: Target, seed: int, folder: Path, announce: Callable[[str], None]) -> dict[str, str]:

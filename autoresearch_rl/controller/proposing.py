@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
@@ -55,8 +56,8 @@ class Proposer:
         ask = Ask(history=history, count=effect.count, rng=rng, budget=budget, complete=_no_model)
         try:
             proposals = tuple(self.policy.propose(ask))
-            self._check(proposals, effect.count)
-        except Exception as error:  # foreign code: the one place where a policy's failure becomes a value
+            self._check(proposals, effect.count, history)
+        except (Exception, SystemExit) as error:  # foreign code: the one place where a policy's failure becomes a value
             _LOG.warning("the policy failed on ask %d", effect.ask, exc_info=not isinstance(error, PolicyError))
             return Proposed(ask=effect.ask, error=f"{type(error).__name__}: {error}")
         return Proposed(ask=effect.ask, proposals=proposals)
@@ -66,13 +67,31 @@ class Proposer:
         trials = None if limit is None else limit - len(history) - len(history.pending)
         return Budget(trials=trials, wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s))
 
-    def _check(self, proposals: tuple[Proposal, ...], count: int) -> None:
+    def _check(self, proposals: tuple[Proposal, ...], count: int, history: History) -> None:
         if len(proposals) > count:
             raise PolicyError(f"the policy made {len(proposals)} proposals where {count} were asked for")
         for proposal in proposals:
             wrong = self.space.check(proposal.params)
             if wrong:
                 raise PolicyError(f"the policy proposed what is not in the search space: {wrong}")
+            for name, number in (("parent", proposal.parent), ("repeat_of", proposal.repeat_of)):
+                if number is not None and not _known(number, history):
+                    raise PolicyError(f"the policy proposed {name}={number!r}, which is no trial of its history")
+            if not _is_json(proposal):
+                raise PolicyError(f"the policy proposed texts or a memo that JSON cannot hold: {proposal!r:.200}")
+
+
+def _known(number: int, history: History) -> bool:
+    return history.find(number) is not None or any(trial.number == number for trial in history.pending)
+
+
+def _is_json(proposal: Proposal) -> bool:
+    """Whether the journal can hold it."""
+    try:
+        json.dumps(dict(proposal.memo))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return all(isinstance(text, str) for text in (proposal.patch, proposal.rationale, proposal.source))
 
 
 def _no_model(_: LlmRequest) -> LlmReply:

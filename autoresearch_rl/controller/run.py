@@ -6,28 +6,30 @@ import hashlib
 import platform
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
-from autoresearch_rl.controller.journal import Journal
-from autoresearch_rl.controller.live import Clock, Live
+from autoresearch_rl.controller.journal import Blobs, Journal, read
+from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
 from autoresearch_rl.controller.prepare import Prepared, prepare
 from autoresearch_rl.controller.proposing import Proposer
+from autoresearch_rl.controller.resuming import first, replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
-from autoresearch_rl.controller.workspace import lay_out
-from autoresearch_rl.errors import ConfigError, Problem
-from autoresearch_rl.events import Opened, StopCampaign
+from autoresearch_rl.controller.workspace import attempt_folder, lay_out
+from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
+from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Resumed, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
@@ -67,50 +69,160 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
     """
     settings, devices = _checked(plan, run_dir, announce)
     run_dir.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        journal = stack.enter_context(Journal(run_dir, sync=settings.journal_sync))
-        # Trusted stages get a launcher of their own, which no trial's process can reach through its parent.
-        local = Command()
-        kill = partial(_close, plan.target, local)
-        stack.callback(kill)
-        clock = Clock()
-        prepared = prepare(plan.task, local, cache_dir, announce=announce)
-        opened_s = clock()
-        sources = Sources(journal.blobs)
-        opened = _opened(plan, settings, sources, prepared, tags, prepare_s=opened_s)
-        frozen = plan.task.frozen_texts()
-        rebuild = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
-        guard = _guard(run_dir, frozen, prepared, rebuild)
-        campaign = Campaign(
-            settings, sources, direction=plan.task.objective.direction, request=plan.task.resources, devices=devices
-        )
-        live = Live(
-            campaign=campaign,
-            journal=journal,
-            proposer=Proposer(plan.policy, plan.task.search_space, settings),
-            sink=stack.enter_context(FanOut(plan.telemetry, run_dir)),
-            run_dir=run_dir,
-            clock=clock,
-            kill=kill,
-            watched=settings.cancel is not None,
-        )
-        stages = Stages(
-            task=plan.task,
-            campaign=opened.campaign,
-            run_dir=run_dir,
-            target=plan.target,
-            local=local,
-            prepared=prepared,
-            sources=sources,
-            frozen=frozen,
-            guard=guard,
-            grace_s=settings.grace_s,
-            keep_workspaces=settings.keep_workspaces,
-            clock=clock,
-            post=live.inbox.put,
-        )
-        stop, history = live.run(opened, stages)
-    return Finished(stop=stop, history=history, run_dir=run_dir)
+    with _Site.open(plan, run_dir, cache_dir, announce) as site:
+        opened = _opened(site, settings, devices, tags)
+        return site.drive(site.campaign(settings, devices), settings, opened, (), [opened])
+
+
+def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: Path, announce: Callable[[str], None]) -> Finished:
+    """Takes a campaign up again, as if it had not been interrupted, with some limits of `Settings` changed.
+
+    `plan` is made from the configuration in the journal. Raises ConfigError where the task is no longer the same,
+    JournalError where the journal is broken, CampaignError where the campaign cannot go on.
+    """
+    with _Site.open(plan, run_dir, cache_dir, announce) as site:
+        entries = list(read(run_dir))
+        opened = first(entries)
+        site.check_same(opened)
+        site.sources.adopt(opened.source_hash, opened.sources)
+        settings = equipped_as(plan.settings, opened)
+        campaign = site.campaign(settings, opened.devices)
+        past = restore(campaign, entries, site.journal)
+        earlier = (e.record.limits for e in entries if isinstance(e.record, Resumed))
+        settings = replace(settings, **{name: value for changed in (*earlier, limits) for name, value in changed.items()})
+        drop_stop_requests(run_dir)
+        begin = takeover_events(past, limits, lambda trial: attempt_folder(run_dir, trial.number, trial.attempt).is_dir())
+        return site.drive(campaign, settings, opened, past, begin)
+
+
+def replay_run(plan: Plan, run_dir: Path) -> str:
+    """Feeds a run directory's journal to a fresh reducer and policy; returns a sentence on what was compared.
+
+    Proposals are compared only where the libraries that they depend on have the versions of then. Raises JournalError with
+    the first difference.
+    """
+    entries = list(read(run_dir))
+    opened = first(entries)
+    sources = Sources(Blobs(run_dir / "blobs"))
+    sources.adopt(opened.source_hash, opened.sources)
+    task, settings = plan.task, equipped_as(plan.settings, opened)
+    direction: Any = opened.direction
+    campaign = Campaign(settings, sources, direction=direction, request=task.resources, devices=opened.devices)
+    proposer = Proposer(plan.policy, task.search_space, settings)
+    changed = {name: was for name, was in opened.versions.items() if was != _versions().get(name)}
+
+    def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
+        return proposer.answer(effect, campaign.log.view(), elapsed_s)
+
+    rest = replay(campaign, entries, None if changed else answer)
+    said = "every decision and proposal came out the same" if not changed else "every decision came out the same"
+    notes = [f"proposals were not compared, since {name} was {was} then" for name, was in sorted(changed.items())[:1]]
+    notes += [f"the last event's {len(rest)} decisions were not written before the end"] if rest else []
+    return "; ".join([f"{len(entries)} entries: {said}", *notes])
+
+
+def equipped_as(settings: Settings, opened: Opened) -> Settings:
+    """The settings with the resources that the campaign was opened with, whatever machine this is."""
+    return replace(settings, resources={name: amount for name, amount in opened.capacity.items() if name != "trial"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Site:
+    """What one controller holds for as long as it runs a campaign."""
+
+    plan: Plan
+    run_dir: Path
+    journal: Journal
+    local: Target
+    kill: Callable[[], None]
+    prepared: Prepared
+    prepare_s: float
+    sources: Sources
+    guard: Guard
+    frozen: Mapping[str, bytes]
+
+    @classmethod
+    @contextmanager
+    def open(cls, plan: Plan, run_dir: Path, cache_dir: Path, announce: Callable[[str], None]) -> Iterator[_Site]:
+        """Locks the run directory, prepares the data; whatever was started is killed at the end."""
+        with ExitStack() as stack:
+            journal = stack.enter_context(Journal(run_dir, sync=plan.settings.journal_sync))
+            # Trusted stages get a launcher of their own, which no trial's process can reach through its parent.
+            local = Command()
+            kill = partial(_close, plan.target, local)
+            stack.callback(kill)
+            clock = Clock()
+            prepared = prepare(plan.task, local, cache_dir, announce=announce)
+            frozen = plan.task.frozen_texts()
+            again = partial(prepare, plan.task, local, cache_dir, announce=announce, rebuild=True)
+            yield cls(
+                plan=plan,
+                run_dir=run_dir,
+                journal=journal,
+                local=local,
+                kill=kill,
+                prepared=prepared,
+                prepare_s=clock(),
+                sources=Sources(journal.blobs),
+                guard=_guard(run_dir, frozen, prepared, partial(_rebuild, prepared, again)),
+                frozen=frozen,
+            )
+
+    @property
+    def frozen_hashes(self) -> dict[str, str]:
+        """SHA-256 of the frozen files and of the prepared folders, by name."""
+        files = {name: hashlib.sha256(content).hexdigest() for name, content in self.frozen.items()}
+        return {**files, **{f"{part}/": digest for part, digest in self.prepared.hashes.items()}}
+
+    def check_same(self, opened: Opened) -> None:
+        """Raises ConfigError naming what of the frozen half differs from when the campaign was opened."""
+        now = self.frozen_hashes
+        changed = sorted(name for name in now.keys() | opened.frozen.keys() if now.get(name) != opened.frozen.get(name))
+        if changed:
+            message = f"{', '.join(changed)} of task {opened.task} is not what it was when the campaign began."
+            remedy = "Restore it, or start a new campaign: scores of different evaluators or data cannot be compared."
+            raise ConfigError([Problem(code="frozen-changed", message=message, remedy=remedy)])
+
+    def campaign(self, settings: Settings, devices: Mapping[str, Sequence[int]]) -> Campaign:
+        """A fresh reducer."""
+        task = self.plan.task
+        return Campaign(settings, self.sources, direction=task.objective.direction, request=task.resources, devices=devices)
+
+    def drive(
+        self, campaign: Campaign, settings: Settings, opened: Opened, past: Sequence[Entry], begin: Sequence[Event]
+    ) -> Finished:
+        """Runs to the end, after the sinks have been shown what happened before."""
+        plan, clock = self.plan, Clock(past[-1].elapsed_s if past else self.prepare_s)
+        with FanOut(plan.telemetry, self.run_dir) as sink:
+            for entry in past:
+                sink.record(entry)
+            live = Live(
+                campaign=campaign,
+                journal=self.journal,
+                proposer=Proposer(plan.policy, plan.task.search_space, settings),
+                sink=sink,
+                run_dir=self.run_dir,
+                clock=clock,
+                kill=self.kill,
+                watched=settings.cancel is not None,
+            )
+            stages = Stages(
+                task=plan.task,
+                campaign=opened.campaign,
+                run_dir=self.run_dir,
+                target=plan.target,
+                local=self.local,
+                prepared=self.prepared,
+                sources=self.sources,
+                frozen=self.frozen,
+                guard=self.guard,
+                grace_s=settings.grace_s,
+                keep_workspaces=settings.keep_workspaces,
+                clock=clock,
+                post=live.inbox.put,
+            )
+            stop, history = live.run(begin, stages)
+        return Finished(stop=stop, history=history, run_dir=self.run_dir)
 
 
 def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tuple[Settings, dict[str, tuple[int, ...]]]:
@@ -125,22 +237,20 @@ def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tupl
 
 
 def _equipped(plan: Plan) -> tuple[Settings, dict[str, tuple[int, ...]]]:
-    """The settings with the machine's resources filled in where the user names none, and its devices by resource."""
-    resources = {"cpu": float(cores()), **plan.settings.resources}
-    gpus = gpu_indices() if "gpu" in plan.task.resources or "gpu" in resources else ()
-    if "gpu" in resources:
-        gpus = gpus or tuple(range(int(resources["gpu"])))
-        gpus = gpus[: int(resources["gpu"])]
-    resources["gpu"] = float(len(gpus))
-    return replace(plan.settings, resources=resources), {"gpu": gpus} if gpus else {}
+    """The settings with what trials need of this machine filled in where the user names none, and its devices by resource."""
+    needed, named = plan.task.resources, plan.settings.resources
+    resources = {"cpu": float(cores()), **named} if "cpu" in needed else dict(named)
+    if "gpu" not in needed and "gpu" not in named:
+        return replace(plan.settings, resources=resources), {}
+    gpus = gpu_indices()
+    if "gpu" in named:
+        gpus = (gpus or tuple(range(int(named["gpu"]))))[: int(named["gpu"])]
+    return replace(plan.settings, resources={**resources, "gpu": float(len(gpus))}), {"gpu": gpus} if gpus else {}
 
 
-def _opened(
-    plan: Plan, settings: Settings, sources: Sources, prepared: Prepared, tags: Mapping[str, str], prepare_s: float
-) -> Opened:
-    task = plan.task
-    frozen = {name: _sha256(content) for name, content in task.frozen_texts().items()}
-    source = sources.add(task.sources())
+def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ...]], tags: Mapping[str, str]) -> Opened:
+    plan, task = site.plan, site.plan.task
+    source = site.sources.add(task.sources())
     return Opened(
         campaign=_ulid(),
         task=task.name,
@@ -148,16 +258,17 @@ def _opened(
         direction=task.objective.direction,
         progress_metric=task.objective.progress_metric,
         config=plan.config,
-        versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        versions=_versions(),
         seed=settings.seed,
         hardware=facts(),
-        frozen={**frozen, **{f"{part}/": digest for part, digest in prepared.hashes.items()}},
+        frozen=site.frozen_hashes,
         source_hash=source,
-        sources=sources.manifest(source),
+        sources=site.sources.manifest(source),
         defaults=task.search_space.defaults,
         capacity=settings.capacity,
+        devices=devices,
         max_trials=settings.max_trials,
-        prepare_s=prepare_s,
+        prepare_s=site.prepare_s,
         tags={**plan.labels, **tags},
     )
 
@@ -172,13 +283,23 @@ def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebui
     return Guard(pristine, dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild))
 
 
+def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:
+    """Builds the prepared data again. Raises EvaluatorError where it is not what it was."""
+    rebuilt = again()
+    if (rebuilt.path, rebuilt.hashes) != (prepared.path, prepared.hashes):
+        raise EvaluatorError(
+            f"the prepared data in {prepared.path} was changed or deleted, and what was built again is not the same "
+            "(its seed or manifest is gone too); start another campaign, whose scores cannot be compared with this one's"
+        )
+
+
 def _close(*targets: Target) -> None:
     for target in targets:
         target.close()
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 
 
 def _version(name: str) -> str:

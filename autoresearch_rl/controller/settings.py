@@ -59,14 +59,14 @@ class Settings:
         wrong = [
             (name, rule)
             for name, legal, rule in (
-                ("seed", isinstance(self.seed, int) and self.seed >= 0, "a whole number from 0"),
-                ("concurrency", isinstance(self.concurrency, int) and self.concurrency >= 1, "a whole number from 1"),
-                ("max_trials", self.max_trials is None or self.max_trials >= 1, "a whole number from 1, or null"),
+                ("seed", self._counts(self.seed), "a whole number from 0"),
+                ("concurrency", self._counts(self.concurrency, 1), "a whole number from 1"),
+                ("max_trials", self.max_trials is None or self._counts(self.max_trials, 1), "a whole number from 1, or null"),
                 ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
-                ("patience", self.patience is None or self.patience >= 1, "a whole number from 1, or null"),
+                ("patience", self.patience is None or self._counts(self.patience, 1), "a whole number from 1, or null"),
                 ("max_failure_rate", 0 <= self.max_failure_rate <= 1, "between 0 and 1"),
-                ("failure_window", self.failure_window >= 1, "a whole number from 1"),
-                ("max_attempts", self.max_attempts >= 1, "a whole number from 1"),
+                ("failure_window", self._counts(self.failure_window, 1), "a whole number from 1"),
+                ("max_attempts", self._counts(self.max_attempts, 1), "a whole number from 1"),
                 ("lookahead", self.lookahead == "auto" or self._counts(self.lookahead), "`auto` or a whole number from 0"),
                 ("resources", all(amount >= 0 for amount in self.resources.values()), "amounts from 0 by name"),
                 ("resources", "trial" not in self.resources, "without `trial`, which is controller.concurrency"),
@@ -88,8 +88,8 @@ class Settings:
             )
 
     @staticmethod
-    def _counts(value: object) -> bool:
-        return isinstance(value, int) and value >= 0
+    def _counts(value: object, least: int = 0) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
     @property
     def capacity(self) -> dict[str, float]:

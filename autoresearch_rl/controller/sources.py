@@ -37,6 +37,10 @@ class Sources:
         self._remember(name, dict(files))
         return name
 
+    def adopt(self, name: str, manifest: Mapping[str, str]) -> None:
+        """Makes a source known whose texts are blobs already, as `manifest` told."""
+        self._manifests[name] = dict(manifest)
+
     def manifest(self, name: str) -> Mapping[str, str]:
         """Blob of each file, by path. Raises KeyError for a source that was never added."""
         return self._manifests[name]

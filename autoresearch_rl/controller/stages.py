@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from autoresearch_rl.controller.environment import base_environment, expose, par
 from autoresearch_rl.controller.prepare import Prepared
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge, verdict_of
-from autoresearch_rl.controller.workspace import Workspace
+from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError, SealError
 from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
@@ -89,16 +90,16 @@ class _Attempt:
     usage: dict[str, float] = field(default_factory=dict)
     sealed: dict[str, str] = field(default_factory=dict)
     tier: int = 0
+    stage: str = ""
 
     def outcome(self) -> Outcome:
         task = self.stages.task
         end = self._untrusted("train") or self._seal_model() or (self._untrusted("predict") if task.predict_cmd else None)
         end = end or self._seal_outputs()
         if end is None:
-            if task.resources:
-                self.stages.post(
-                    Released(number=self._trial.number, attempt=self._trial.attempt, resources=tuple(task.resources))
-                )
+            held = tuple(name for name in self.start.resources if name in task.resources)  # what it asked 0 of it does not hold
+            if held:
+                self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=held))
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
         return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
 
@@ -116,7 +117,14 @@ class _Attempt:
         if changed:
             message = f"{stage}: frozen files or data were changed while it ran: {', '.join(changed[:3])}"
             return Outcome(status=Status.TAMPERED, message=message)
+        if stage == "train" and result.obeyed is not None and result.exit_code == 0 and not self._trained():
+            return _obeyed(stage, result.obeyed)
         return _failed(stage, result)
+
+    def _trained(self) -> bool:
+        """Whether training that ended well under an order did so by itself: it reached its last step, or never reported at all."""
+        curve = self.curve.build()
+        return not curve.steps or (curve.step_target is not None and curve.steps[-1] >= curve.step_target)
 
     def _seal_model(self) -> Outcome | None:
         try:
@@ -139,6 +147,8 @@ class _Attempt:
             return Outcome(status=Status.LOST, message="frozen files were changed by another trial while this one was evaluated")
         if result.lost:
             return Outcome(status=Status.LOST, message=f"evaluate: {result.lost}")
+        if result.obeyed is not None and result.signal is not None:
+            return _obeyed("evaluate", result.obeyed)  # it outlived the grace of an order, which is no fault of its own
         if result.exit_code == BAD_OUTPUTS:
             return Outcome(status=Status.FAILED, message=f"the evaluator refused the outputs\n{result.stderr_tail}".strip())
         metrics = judge(result, stages.task)
@@ -147,11 +157,11 @@ class _Attempt:
         return self._scored(metrics)
 
     def _evaluator_failed(self, message: str, result: JobResult) -> Outcome:
-        """Not the trial's fault unless the same evaluator still scores the baseline."""
-        baseline = self.stages.run_dir / "trials" / "0000" / "1"
-        if self._trial.number != 0 and (baseline / "outputs").is_dir():
-            again = self._score(Workspace(root=baseline, checkpoint=baseline.parent / "checkpoint"))
-            if not isinstance(judge(again, self.stages.task), str):
+        """Not the trial's fault unless the same evaluator still scores the baseline, or never did (`require_baseline=false`)."""
+        if self._trial.number != 0:
+            baseline = scored_baseline(self.stages.run_dir)
+            again = self._score(baseline) if baseline is not None else None
+            if again is None or not isinstance(judge(again, self.stages.task), str):
                 return Outcome(status=Status.FAILED, message=f"{message} on this trial's outputs\n{result.stderr_tail}".strip())
         raise EvaluatorError(f"{message}, on the baseline too\n{result.stderr_tail or result.unstartable}".strip())
 
@@ -170,7 +180,7 @@ class _Attempt:
 
     # ---------------------------------------------------------------- jobs
     def _run(self, stage: str, job: Job, session: Session | None = None) -> JobResult:
-        begun_s = self.stages.clock()
+        self.stage, begun_s = stage, self.stages.clock()
         self.stages.post(Reported(number=self._trial.number, attempt=self._trial.attempt, stage=stage))
         result = (session or self.session).run(job, self._report)
         self.spans.append(StageSpan(stage=stage, begun_s=begun_s, ended_s=self.stages.clock()))
@@ -187,8 +197,8 @@ class _Attempt:
             number, attempt = self._trial.number, self._trial.attempt
             self.stages.post(Reported(number=number, attempt=attempt, stage="train", progress=progress))
         order = self.control.order
-        if order is None:
-            return None
+        if order is None or (self.stage != "train" and order.kind != "stop"):
+            return None  # cancelling and pausing are about the training: once it has ended they come too late
         return replace(order, grace_s=max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0])))
 
     def _job(self, stage: str) -> Job:
@@ -224,8 +234,9 @@ class _Attempt:
         """Runs the frozen evaluator on sealed outputs, in an empty folder, from pristine copies."""
         task, prepared = self.stages.task, self.stages.prepared
         folders = {"AR_OUTPUT_DIR": space.outputs, "AR_MODEL_DIR": space.model, "AR_PRIVATE_DIR": prepared.private}
-        cwd = self.space.root / "evaluate"
-        cwd.mkdir(exist_ok=True)
+        cwd = self.space.evaluation
+        shutil.rmtree(cwd, ignore_errors=True)
+        cwd.mkdir()
         job = Job(
             stage="evaluate",
             argv=_isolated(task, self.stages.run_dir / "frozen"),
@@ -241,7 +252,8 @@ class _Attempt:
 
 def _isolated(task: Task, frozen: Path) -> tuple[str, ...]:
     """The evaluator's command: frozen files by absolute path, `python` with -I so that no folder or variable shadows a module."""
-    argv = [str(frozen / part) if part.removeprefix("./") in task.files.frozen else part for part in task.command("evaluate")]
+    command = task.command("evaluate")
+    argv = [str(frozen / part) if part.removeprefix("./") in task.files.frozen else part for part in command]
     return (argv[0], "-I", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
 
 
@@ -253,13 +265,18 @@ def _failed(stage: str, result: JobResult) -> Outcome | None:
     if result.unstartable:
         return Outcome(status=Status.FAILED, message=f"{stage} could not be started: {result.unstartable}")
     if result.obeyed is not None and result.exit_code != 0:
-        status = {"cancel": Status.CANCELLED, "pause": Status.CANCELLED, "stop": Status.LOST}[result.obeyed.kind]
-        return Outcome(status=status, message=f"{stage}: {result.obeyed.reason}")
+        return _obeyed(stage, result.obeyed)
     if result.timed_out:
         return Outcome(status=Status.TIMEOUT, message=f"{stage} took longer than its timeout and was killed{tail}")
     if result.exit_code != 0:
         return Outcome(status=Status.FAILED, message=f"{stage} ended with {ended(result)}{tail}")
     return None
+
+
+def _obeyed(stage: str, order: Order) -> Outcome:
+    """The outcome of an attempt that an order ended."""
+    status = Status.LOST if order.kind == "stop" else Status.CANCELLED
+    return Outcome(status=status, message=f"{stage}: {order.reason}")
 
 
 def _artifacts(space: Workspace) -> dict[str, str]:

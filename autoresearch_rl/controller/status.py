@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.errors import JournalError
-from autoresearch_rl.events import Decide, Entry, Opened, SettledEvent, StartTrial, StopCampaign
-from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Trial
+from autoresearch_rl.events import Decide, Entry, Opened, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
 
 
 @dataclass
@@ -38,9 +38,13 @@ class Seen:
                 self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
             case Decide(decision=decision):
                 if self._ended is not None:
-                    self.log.settle(*self._ended)
+                    trial, outcome = self._ended
+                    final = replace(outcome, status=Status.FAILED) if outcome.status is Status.LOST else outcome
+                    self.log.settle(trial, final)
                     self._ended = None
                 self.log.decide(decision)
+            case Resumed(limits=limits) if "max_trials" in limits:
+                self.opened = replace(self.opened, max_trials=limits["max_trials"])
             case StopCampaign() as stop:
                 self.stop = stop
             case _:

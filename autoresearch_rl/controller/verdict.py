@@ -124,11 +124,18 @@ def judge(result: JobResult, task: Task) -> dict[str, float] | str:
     if not isinstance(answer, dict) or not answer:
         return "the evaluator's answer is no JSON object of numbers"
     for name, value in answer.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
             return f"the evaluator's metric {name!r} is {str(value)[:40]!r}, not a finite number"
     if task.objective.metric not in answer:
         return f"the evaluator's answer lacks {task.objective.metric!r} (it has {', '.join(sorted(answer))})"
     return {name: float(value) for name, value in answer.items()}
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def verdict_of(task: Task, tier: int) -> Verdict:

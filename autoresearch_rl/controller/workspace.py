@@ -11,7 +11,7 @@ from pathlib import Path
 from autoresearch_rl._core import seal_file, seal_tree
 from autoresearch_rl.errors import SealError
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Outcome, Trial
+from autoresearch_rl.trial import Outcome, Status, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Workspace:
         for name, content in {**frozen, **{name: text.encode() for name, text in files.items()}}.items():
             lay_out(space.work / name, content)
         if trial.proposal.patch:
-            (space.root / "patch.diff").write_text(trial.proposal.patch)
+            (space.root / "patch.diff").write_text(trial.proposal.patch, encoding="utf-8")
         return space
 
     @property
@@ -48,6 +48,11 @@ class Workspace:
     def home(self) -> Path:
         """HOME and TMPDIR of untrusted stages."""
         return self.root / "scratch" / "home"
+
+    @property
+    def evaluation(self) -> Path:
+        """Working directory, HOME and TMPDIR of the evaluator."""
+        return self.root / "evaluate"
 
     @property
     def scratch_model(self) -> Path:
@@ -107,6 +112,28 @@ class Workspace:
         if not keep:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.rmtree(self.root / "scratch", ignore_errors=True)
+            shutil.rmtree(self.evaluation, ignore_errors=True)
+
+
+def scored_baseline(run_dir: Path) -> Workspace | None:
+    """The attempt of trial 0 that got a score, None if none did."""
+    for path in run_dir.glob("trials/0000/*/outcome.json"):
+        if json.loads(path.read_text())["status"] == Status.OK:
+            return Workspace(root=path.parent, checkpoint=path.parent.parent / "checkpoint")
+    return None
+
+
+def lay_out(path: Path, content: bytes) -> None:
+    """Writes a file of the task to where a stage finds it; scripts and programs can be executed, as in the user's folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    if content.startswith((b"#!", b"\x7fELF")):
+        path.chmod(0o755)
+
+
+def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:
+    """The folder of one attempt, `RUN_DIR/trials/NNNN/ATTEMPT`."""
+    return run_dir / "trials" / f"{number:04d}" / str(attempt)
 
 
 def lay_out(path: Path, content: bytes) -> None:
@@ -119,7 +146,7 @@ def lay_out(path: Path, content: bytes) -> None:
 
 def drop_model(run_dir: Path, number: int, attempt: int) -> None:
     """Drops the model of a discarded trial."""
-    shutil.rmtree(run_dir / "trials" / f"{number:04d}" / str(attempt) / "model", ignore_errors=True)
+    shutil.rmtree(attempt_folder(run_dir, number, attempt) / "model", ignore_errors=True)
 
 
 def point_best(run_dir: Path, number: int, attempt: int) -> None:

@@ -42,7 +42,7 @@ def create(path: Path, cache: Path) -> None:
     file cannot be written, sqlite3.DatabaseError where it is no database.
     """
     if path.exists() and path.stat().st_size:
-        _check(path)
+        check(path)
         return
     template = _template(cache)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,8 +57,8 @@ def create(path: Path, cache: Path) -> None:
         scratch.unlink()
 
 
-def _check(path: Path) -> None:
-    """MLflow would try for minutes to open what is no database."""
+def check(path: Path) -> None:
+    """Raises OSError or sqlite3.DatabaseError where a file is no database to write to; MLflow would try it for minutes."""
     if not os.access(path, os.W_OK):
         raise PermissionError(13, "no permission to write", str(path))
     with closing(sqlite3.connect(path)) as database:

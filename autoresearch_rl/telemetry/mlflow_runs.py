@@ -1,7 +1,8 @@
 """What of a campaign is written to MLflow, and where.
 
 experiment            the task
-└── run               the campaign (`arrl.key` = CAMPAIGN): config.yaml, facts as tags, `best` and `score` by trial number
+└── run               the campaign (`arrl.key` = CAMPAIGN): config.yaml, facts as tags, a summary as its description, `best` by
+    │                 number of settled trials, `trial_score` by trial number
     └── nested run    a trial (`arrl.key` = CAMPAIGN/NUMBER): parameters, evaluator's metrics, `score`, `progress/NAME` by step,
                       `usage/NAME`, tags, patch, logs, model
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoresearch_rl.events import Decide, Entry, Opened, Reported, Resumed, SettledEvent, StopCampaign
-from autoresearch_rl.telemetry import mlflow_database, mlflow_values
+from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.telemetry.text import first_line, number
@@ -110,14 +111,14 @@ class RunWriter:
 
     # ---------------------------------------------------------------- the campaign's run
     def _open(self, opened: Opened, at: str) -> None:
-        self._experiment_id = self._find_experiment(self._experiment or opened.task)
+        self._experiment_id = self._find_experiment(self._experiment or opened.task, opened)
         found = self._search(f"tags.`arrl.key` = '{opened.campaign}'")
-        facts = {
+        facts = {  # shown in this order
+            "task": opened.task,
+            **opened.tags,
+            "run_dir": self._run_dir.absolute(),
             **{f"hardware.{key}": value for key, value in opened.hardware.items()},
             **{f"version.{key}": value for key, value in opened.versions.items()},
-            **opened.tags,
-            "task": opened.task,
-            "run_dir": self._run_dir.absolute(),
             "arrl.kind": "campaign",
             "arrl.key": opened.campaign,
             "mlflow.source.name": "arrl",
@@ -144,17 +145,7 @@ class RunWriter:
             self._client.log_text(self._parent, mlflow_values.encodable(opened.config), "config.yaml")
 
     def _end(self, at: str, stop: StopCampaign) -> None:
-        opened, best = self._tally.opened, self._tally.best
-        assert opened is not None  # nothing is new before
-        counts = ", ".join(f"{count} {status}" for status, count in self._tally.counts.most_common())
-        leader = f"**{opened.metric} {number(best)}** by trial {self._tally.leader}. " if best is not None else ""
-        baseline = f"Baseline {number(self._tally.mean(0))}. " if self._tally.mean(0) is not None else ""
-        self._parent_tags |= mlflow_values.tags(
-            {
-                "reason": first_line(stop.reason),
-                "mlflow.note.content": f"{leader}{baseline}{counts}. Ended: {first_line(stop.reason)}.",
-            }
-        )
+        self._parent_tags |= mlflow_values.tags({"reason": first_line(stop.reason), "mlflow.note.content": self._summary()})
         self.flush()
         self._client.set_terminated(
             self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(at)
@@ -164,7 +155,10 @@ class RunWriter:
         opened, best = self._tally.opened, self._tally.best
         leader = {"best.trial": candidate, "best.score": number(best), "metric": opened.metric if opened else None}
         settings = {f"best.{name}": value for name, value in self._params.get(candidate, {}).items()}
-        self._parent_tags |= mlflow_values.tags({**settings, **leader})
+        self._parent_tags |= mlflow_values.tags({**leader, **settings, "mlflow.note.content": self._summary()})
+
+    def _summary(self) -> str:
+        return mlflow_notes.summary(self._tally, self._params.get(self._tally.leader or 0, {}))
 
     # ---------------------------------------------------------------- the trials' runs
     def _run_of(self, trial: Trial, begun_at: str, facts: Mapping[str, object]) -> _Run:
@@ -188,19 +182,18 @@ class RunWriter:
     def _facts(self, trial: Trial) -> dict[str, object]:
         opened, proposal = self._tally.opened, trial.proposal
         assert opened is not None  # nothing is new before
-        own = {key: opened.tags.get(key) for key in ("sweep", "isolation", "target")}
         return {
-            **own,
-            "arrl.kind": "trial",
-            "arrl.key": f"{opened.campaign}/{trial.number}",
-            "arrl.campaign": opened.campaign,
-            "attempt": trial.attempt,
-            "seed": trial.seed,
             "policy": proposal.source,
             "parent": proposal.parent,
             "repeat_of": proposal.repeat_of,
             "rationale": proposal.rationale,
+            "attempt": trial.attempt,
+            "seed": trial.seed,
+            **{key: opened.tags.get(key) for key in ("sweep", "isolation", "target")},
             "source_hash": trial.source_hash,
+            "arrl.kind": "trial",
+            "arrl.key": f"{opened.campaign}/{trial.number}",
+            "arrl.campaign": opened.campaign,
             "hardware": " ".join(f"{key}={value}" for key, value in opened.hardware.items()),
             "mlflow.parentRunId": self._parent,
             "mlflow.source.name": "arrl",
@@ -210,21 +203,23 @@ class RunWriter:
     def _finish(self, row: Row) -> None:
         """Writes what a settled trial came to."""
         trial, outcome, ended_ms = row.trial, row.outcome, millis(row.at)
-        final = {**outcome.metrics, **{f"usage/{name}": amount for name, amount in outcome.usage.items()}}
-        final |= {"elapsed_s": outcome.elapsed_s}
+        final: dict[str, float] = {}  # MLflow shows metrics in the order in which a run first had them
         if outcome.score is not None:
             final["score"] = outcome.score
             self._params.setdefault(trial.number, trial.proposal.params)
-            self._parent_points.append(("score", outcome.score, ended_ms, trial.number))
             if self._tally.best is not None:
-                self._parent_points.append(("best", self._tally.best, ended_ms, trial.number))
+                # Not by trial number: the point with the highest step is shown as the latest, also if a slower trial beat it.
+                self._parent_points.append(("best", self._tally.best, ended_ms, self._tally.done))
+            self._parent_points.append(("trial_score", outcome.score, ended_ms, trial.number))
+        final |= {**outcome.metrics, "elapsed_s": outcome.elapsed_s}
+        final |= {f"usage/{name}": amount for name, amount in outcome.usage.items()}
         facts = self._final_facts(row)
         before = self._runs.get(trial.number)
         run = self._run_of(trial, row.begun_at, facts)
         if run.ended or run.attempt > trial.attempt:
             return
-        points = [*mlflow_values.points(outcome.curve, millis(row.begun_at))]
-        points += [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
+        points = [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
+        points += mlflow_values.points(outcome.curve, millis(row.begun_at))
         tags = mlflow_values.tags(facts) if run is before else {}
         self._log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
         self._upload(run, trial.number, outcome.artifacts, row.said)
@@ -234,8 +229,7 @@ class RunWriter:
     def _final_facts(self, row: Row) -> dict[str, object]:
         trial, outcome, verdict = row.trial, row.outcome, row.outcome.verdict
         said = [row.reason, trial.proposal.rationale, outcome.message]
-        # Others wrote this, and MLflow shows it as Markdown: as code it cannot fetch pictures from anywhere.
-        note = "\n\n".join(f"```\n{part.replace('`', chr(39))}\n```" for part in said if part)
+        note = "\n\n".join(mlflow_notes.block(part) for part in said if part)
         return {
             "status": outcome.status,
             "message": outcome.message,
@@ -296,11 +290,12 @@ class RunWriter:
         return self._run_dir / "trials" / f"{trial:04d}" / str(attempt)
 
     # ---------------------------------------------------------------- MLflow
-    def _find_experiment(self, name: str) -> str:
+    def _find_experiment(self, name: str, opened: Opened) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self._client.create_experiment(name, artifact_location=self._artifacts()))
+                facts = mlflow_values.tags({"mlflow.note.content": mlflow_notes.about(opened)})
+                return str(self._client.create_experiment(name, artifact_location=self._artifacts(), tags=facts))
             except Exception:  # another campaign may have made it meanwhile
                 found = self._client.get_experiment_by_name(name)
                 if found is None:

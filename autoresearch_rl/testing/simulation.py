@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,6 @@ from autoresearch_rl.events import (
     Effect,
     Entry,
     Event,
-    Opened,
     OrderTrial,
     Progressed,
     Record,
@@ -69,11 +68,15 @@ class Simulation:
     _live: dict[tuple[int, int], FakeRun] = field(default_factory=dict)
     _ordered: dict[tuple[int, int], Order] = field(default_factory=dict)
 
-    def run(self, opened: Opened, *, most_events: int = 1_000_000) -> StopCampaign:
-        """Runs to the end; returns why it ended. Raises AssertionError where the campaign neither ends nor goes on."""
+    def run(self, begin: Sequence[Event], *, most_events: int = 1_000_000) -> StopCampaign:
+        """Begins with these events and runs to the end; returns why it ended.
+
+        Raises AssertionError where the campaign neither ends nor goes on.
+        """
         for when_s, event in self.at:
             self._later(when_s, event)
-        self.post(opened)
+        for event in begin:
+            self.post(event)
         while self.stop is None:
             if not self._heap or len(self.entries) > most_events:
                 raise AssertionError(f"the campaign hangs after {len(self.entries)} entries at {self.now_s} s")

@@ -10,10 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use rustix::process::{
-    getpid, getppid, kill_process_group, set_child_subreaper, set_parent_process_death_signal, Pid,
-    Signal,
-};
+use rustix::process::{getpid, getppid, kill_process_group, set_child_subreaper, set_parent_process_death_signal, Pid, Signal};
 
 use super::logs::{Answer, Log, Stream};
 use super::protocol::{after, Ended, Job, Lines, Terminate};
@@ -49,21 +46,13 @@ pub(super) fn keep(socket: UnixStream, launcher: Option<Pid>) -> io::Result<()> 
 }
 
 fn lost(reason: String) -> Ended {
-    Ended {
-        lost: reason,
-        ..Ended::default()
-    }
+    Ended { lost: reason, ..Ended::default() }
 }
 
 fn run(job: &Job, lines: &mut Lines, signals: &Signals) -> Ended {
     let command = match Command::new(job) {
         Ok(command) => command,
-        Err(unstartable) => {
-            return Ended {
-                unstartable,
-                ..Ended::default()
-            }
-        }
+        Err(unstartable) => return Ended { unstartable, ..Ended::default() },
     };
     let open = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
@@ -75,9 +64,7 @@ fn run(job: &Job, lines: &mut Lines, signals: &Signals) -> Ended {
     };
     let begun = Instant::now();
     match spawn(&command, job) {
-        Ok(spawned) => {
-            Stage::new(spawned, stdout, stderr, begun).run(job, &command, lines, signals)
-        }
+        Ok(spawned) => Stage::new(spawned, stdout, stderr, begun).run(job, &command, lines, signals),
         Err(error) => lost(format!("the process could not be made: {error}")),
     }
 }
@@ -105,9 +92,7 @@ impl Stage {
             begun,
             stdout: Stream::new(spawned.stdout, stdout),
             stderr: Stream::new(spawned.stderr, stderr),
-            answer: spawned
-                .answer
-                .map(|pipe| Stream::new(pipe, Answer::default())),
+            answer: spawned.answer.map(|pipe| Stream::new(pipe, Answer::default())),
             failure: Stream::new(spawned.failure, Answer::default()),
             buffer: vec![0; BUFFER_BYTES],
             status: None,
@@ -144,8 +129,7 @@ impl Stage {
     /// Whether the stage has ended or is to be killed now.
     fn over(&mut self) -> bool {
         let now = Instant::now();
-        self.timed_out =
-            self.status.is_none() && self.deadline.is_some_and(|deadline| deadline <= now);
+        self.timed_out = self.status.is_none() && self.deadline.is_some_and(|deadline| deadline <= now);
         let merciless = self.mercy.is_some_and(|mercy| mercy <= now);
         self.status.is_some() || self.timed_out || merciless || !self.lost.is_empty()
     }
@@ -155,12 +139,8 @@ impl Stage {
         let next = [self.deadline, self.mercy].into_iter().flatten().min();
         let rest = next.map(|moment| moment.saturating_duration_since(Instant::now()));
         let timeout = rest.and_then(|rest| Timespec::try_from(rest).ok());
-        let pipes = [
-            self.stdout.source(),
-            self.stderr.source(),
-            self.answer.as_ref().and_then(Stream::source),
-            self.failure.source(),
-        ];
+        let pipes =
+            [self.stdout.source(), self.stderr.source(), self.answer.as_ref().and_then(Stream::source), self.failure.source()];
         let always: [BorrowedFd; 2] = [socket.as_fd(), signals.as_fd()];
         let mut waited: Vec<PollFd> = always
             .into_iter()
@@ -168,10 +148,7 @@ impl Stage {
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
         match poll(&mut waited, timeout.as_ref()) {
-            Ok(_) => Ready {
-                socket: !waited[0].revents().is_empty(),
-                signal: !waited[1].revents().is_empty(),
-            },
+            Ok(_) => Ready { socket: !waited[0].revents().is_empty(), signal: !waited[1].revents().is_empty() },
             Err(_) => Ready::default(),
         }
     }
@@ -224,9 +201,7 @@ impl Stage {
         self.status = status;
         if !dead && self.lost.is_empty() {
             let seconds = PATIENCE.as_secs();
-            self.lost = format!(
-                "a process of the stage (main process {pid}) could not be killed for {seconds} s"
-            );
+            self.lost = format!("a process of the stage (main process {pid}) could not be killed for {seconds} s");
         }
         // Nobody writes any more, and a pipe holds at most what one call takes.
         self.pump();
@@ -240,12 +215,8 @@ impl Stage {
         let unstartable = command.explain(self.failure.sink.bytes());
         let exited = self.status.filter(|_| unstartable.is_none());
         Ended {
-            exit_code: exited
-                .filter(|&status| libc::WIFEXITED(status))
-                .map(|status| libc::WEXITSTATUS(status)),
-            signal: exited
-                .filter(|&status| libc::WIFSIGNALED(status))
-                .map(|status| libc::WTERMSIG(status)),
+            exit_code: exited.filter(|&status| libc::WIFEXITED(status)).map(|status| libc::WEXITSTATUS(status)),
+            signal: exited.filter(|&status| libc::WIFSIGNALED(status)).map(|status| libc::WTERMSIG(status)),
             timed_out: self.timed_out,
             elapsed_s,
             cpu_s,
@@ -275,10 +246,7 @@ fn usage() -> (f64, u64) {
         usage
     };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    (
-        seconds(usage.ru_utime) + seconds(usage.ru_stime),
-        usage.ru_maxrss as u64 * 1024,
-    )
+    (seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss as u64 * 1024)
 }
 
 /// Turns a descriptor into the keeper's socket and closes all others but the standard ones. To be called in a forked child.

@@ -32,10 +32,7 @@ pub(super) struct Stream<S> {
 impl<S: Sink> Stream<S> {
     /// `source` must not block.
     pub(super) fn new(source: OwnedFd, sink: S) -> Self {
-        Stream {
-            source: Some(source),
-            sink,
-        }
+        Stream { source: Some(source), sink }
     }
 
     /// The pipe, None once it has ended.
@@ -82,8 +79,7 @@ impl Answer {
 impl Sink for Answer {
     fn take(&mut self, bytes: &[u8]) {
         let room = ANSWER_BYTES - self.bytes.len();
-        self.bytes
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 
@@ -192,15 +188,9 @@ impl Log {
         let Some((cut, _)) = text.char_indices().rev().nth(TAIL_CHARACTERS) else {
             return Ok(text.into_owned());
         };
-        let tail = text[cut..]
-            .trim_start_matches(|c| c != '\n')
-            .trim_start_matches('\n');
+        let tail = text[cut..].trim_start_matches(|c| c != '\n').trim_start_matches('\n');
         let whole = text[cut..].chars().skip(1).collect();
-        Ok(if tail.is_empty() {
-            whole
-        } else {
-            tail.to_owned()
-        })
+        Ok(if tail.is_empty() { whole } else { tail.to_owned() })
     }
 }
 
@@ -217,13 +207,7 @@ fn fresh(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
 #[cfg(test)]
@@ -231,15 +215,8 @@ mod tests {
     use super::*;
 
     fn logged(cap: u64, chunks: &[&[u8]]) -> (Vec<u8>, String) {
-        let id = std::thread::current()
-            .name()
-            .unwrap_or("log")
-            .replace("::", "-");
-        let path = std::env::temp_dir().join(format!(
-            "{id}-{}-{cap}-{}",
-            std::process::id(),
-            chunks.len()
-        ));
+        let id = std::thread::current().name().unwrap_or("log").replace("::", "-");
+        let path = std::env::temp_dir().join(format!("{id}-{}-{cap}-{}", std::process::id(), chunks.len()));
         let mut log = Log::create(&path, cap).unwrap();
         for chunk in chunks {
             log.take(chunk);
@@ -252,10 +229,7 @@ mod tests {
 
     #[test]
     fn short_output_is_kept_as_it_is() {
-        assert_eq!(
-            logged(4096, &[b"a\n", b"b\n"]),
-            (b"a\nb\n".to_vec(), "a\nb\n".into())
-        );
+        assert_eq!(logged(4096, &[b"a\n", b"b\n"]), (b"a\nb\n".to_vec(), "a\nb\n".into()));
         assert_eq!(logged(4096, &[]), (vec![], String::new()));
     }
 
@@ -287,10 +261,7 @@ mod tests {
         assert!(tail.len() <= TAIL_CHARACTERS && tail.len() > TAIL_CHARACTERS - 11);
         assert!(tail.starts_with("0123456789\n") && tail.ends_with("0123456789\n"));
         let one_line = "x".repeat(10_000);
-        assert_eq!(
-            logged(100_000, &[one_line.as_bytes()]).1,
-            "x".repeat(TAIL_CHARACTERS)
-        );
+        assert_eq!(logged(100_000, &[one_line.as_bytes()]).1, "x".repeat(TAIL_CHARACTERS));
     }
 
     #[test]

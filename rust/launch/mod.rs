@@ -13,9 +13,7 @@
 //! to the network, and can kill launcher and keeper together before its own processes are found.
 
 #[cfg(not(target_os = "linux"))]
-compile_error!(
-    "the launcher needs Linux: it stands on child subreapers, parent-death signals and /proc"
-);
+compile_error!("the launcher needs Linux: it stands on child subreapers, parent-death signals and /proc");
 
 mod keep;
 mod logs;

@@ -16,10 +16,7 @@ impl TryFrom<String> for Raw {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let bytes = text.chars().map(|c| u8::try_from(u32::from(c)));
-        bytes
-            .collect::<Result<_, _>>()
-            .map(Raw)
-            .map_err(|_| "a character above U+00FF stands for no byte")
+        bytes.collect::<Result<_, _>>().map(Raw).map_err(|_| "a character above U+00FF stands for no byte")
     }
 }
 
@@ -86,9 +83,7 @@ pub(super) struct Ended {
 
 /// The moment `seconds` from now; None where that is beyond what the clock can count.
 pub(super) fn after(seconds: f64) -> Option<Instant> {
-    Duration::try_from_secs_f64(seconds.max(0.0))
-        .ok()
-        .and_then(|wait| Instant::now().checked_add(wait))
+    Duration::try_from_secs_f64(seconds.max(0.0)).ok().and_then(|wait| Instant::now().checked_add(wait))
 }
 
 /// Splits what comes from a socket into lines.
@@ -99,10 +94,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(socket: UnixStream) -> Self {
-        Lines {
-            socket,
-            pending: Vec::new(),
-        }
+        Lines { socket, pending: Vec::new() }
     }
 
     /// The socket that is read.

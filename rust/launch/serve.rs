@@ -18,10 +18,7 @@ use super::tree::{kill_all, reap, Children, Reaped};
 /// Within which everything is dead after the controller is.
 const PATIENCE: Duration = Duration::from_millis(1800);
 /// Between two looks for orphans of a keeper that died.
-const HUNT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const HUNT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Serves until the controller closes its end, dies, or SIGTERM comes; kills all that was started and returns.
 ///
@@ -71,9 +68,7 @@ pub fn serve(controller: OwnedFd) -> io::Result<()> {
 fn hunt(keepers: &mut BTreeSet<i32>) -> bool {
     let mut ended: Vec<Reaped> = Vec::new();
     let done = kill_all(keepers, Duration::ZERO, |child| ended.push(child));
-    let more = ended
-        .iter()
-        .filter(|child| keepers.remove(&child.pid) && child.status != 0);
+    let more = ended.iter().filter(|child| keepers.remove(&child.pid) && child.status != 0);
     more.count() == 0 && done
 }
 
@@ -91,12 +86,7 @@ fn receive(controller: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let got = match recvmsg(
-        controller,
-        &mut [IoSliceMut::new(&mut byte)],
-        &mut ancillary,
-        flags,
-    ) {
+    let got = match recvmsg(controller, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags) {
         Err(Errno::INTR) => return Ok(None),
         other => other?,
     };
@@ -116,9 +106,7 @@ fn fork_keeper(socket: OwnedFd) -> Option<i32> {
     // SAFETY: this process has one thread, so the child may do whatever it likes.
     match unsafe { libc::fork() } {
         0 => {
-            let kept = catch_unwind(AssertUnwindSafe(|| {
-                keep_only(socket).and_then(|socket| keep(socket, launcher))
-            }));
+            let kept = catch_unwind(AssertUnwindSafe(|| keep_only(socket).and_then(|socket| keep(socket, launcher))));
             // SAFETY: ends the child without running what the launcher registered for its own end.
             unsafe { libc::_exit(i32::from(!matches!(kept, Ok(Ok(()))))) }
         }

@@ -61,21 +61,12 @@ impl Command {
         let mut env: Vec<CString> = Vec::new();
         for (name, value) in &job.env {
             if name.0.is_empty() || name.0.contains(&b'=') {
-                return Err(format!(
-                    "the environment has a variable named {}",
-                    shown(&name.0)
-                ));
+                return Err(format!("the environment has a variable named {}", shown(&name.0)));
             }
-            env.push(text(
-                &[&name.0, b"=".as_slice(), &value.0].concat(),
-                "the environment",
-            )?);
+            env.push(text(&[&name.0, b"=".as_slice(), &value.0].concat(), "the environment")?);
         }
         if job.answer {
-            env.push(text(
-                format!("AR_ANSWER_FD={ANSWER_FD}").as_bytes(),
-                "the environment",
-            )?);
+            env.push(text(format!("AR_ANSWER_FD={ANSWER_FD}").as_bytes(), "the environment")?);
         }
         let path = job.env.iter().find(|(name, _)| name.0 == b"PATH");
         let folders = path.map_or(USUAL_PATH, |(_, value)| &value.0);
@@ -89,21 +80,12 @@ impl Command {
             }
         }
         let cwd = text(&job.cwd.0, "the working directory")?;
-        Ok(Command {
-            argv,
-            env,
-            cwd,
-            programs,
-        })
+        Ok(Command { argv, env, cwd, programs })
     }
 
     /// Why the program could not be started, from what came through the failure pipe.
     pub(super) fn explain(&self, failure: &[u8]) -> Option<String> {
-        let number = |at: usize| {
-            Some(i32::from_ne_bytes(
-                failure.get(at..at + 4)?.try_into().ok()?,
-            ))
-        };
+        let number = |at: usize| Some(i32::from_ne_bytes(failure.get(at..at + 4)?.try_into().ok()?));
         let (step, errno) = (number(0)?, number(4)?);
         let said = io::Error::from_raw_os_error(errno);
         let cwd = Path::new(OsStr::from_bytes(self.cwd.as_bytes()));
@@ -111,10 +93,7 @@ impl Command {
             return Some(format!("working directory {}: {said}", cwd.display()));
         }
         let name = shown(self.argv[0].as_bytes());
-        let places = self
-            .programs
-            .iter()
-            .map(|path| cwd.join(OsStr::from_bytes(path.as_bytes())));
+        let places = self.programs.iter().map(|path| cwd.join(OsStr::from_bytes(path.as_bytes())));
         let there = places.clone().find(|path| path.exists());
         Some(match (errno, there) {
             (libc::ENOENT | libc::ENOTDIR, Some(path)) => bad_interpreter(&path),
@@ -144,20 +123,14 @@ fn ensure_free(job: &Job) -> Result<(), String> {
 
 fn bad_interpreter(path: &Path) -> String {
     let start = std::fs::read(path).unwrap_or_default();
-    let line = start
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
     match line.strip_prefix(b"#!") {
         Some(interpreter) => format!(
             "{}: bad interpreter: its first line names {}, which does not exist",
             path.display(),
             shown(interpreter.trim_ascii())
         ),
-        None => format!(
-            "{}: the loader that it was built for does not exist on this machine",
-            path.display()
-        ),
+        None => format!("{}: the loader that it was built for does not exist on this machine", path.display()),
     }
 }
 
@@ -176,13 +149,8 @@ pub(super) fn spawn(command: &Command, job: &Job) -> io::Result<Spawned> {
     let (stdout, stdout_end) = output_pipe()?;
     let (stderr, stderr_end) = output_pipe()?;
     let (failure, failure_end) = output_pipe()?;
-    let answer = if job.answer {
-        Some(output_pipe()?)
-    } else {
-        None
-    };
-    let (answer, answer_end) =
-        answer.map_or((None, None), |(read, write)| (Some(read), Some(write)));
+    let answer = if job.answer { Some(output_pipe()?) } else { None };
+    let (answer, answer_end) = answer.map_or((None, None), |(read, write)| (Some(read), Some(write)));
     let limits = limits(job);
     let argv = pointers(&command.argv);
     let env = pointers(&command.env);
@@ -195,11 +163,7 @@ pub(super) fn spawn(command: &Command, job: &Job) -> io::Result<Spawned> {
             argv,
             env,
             limits,
-            inputs: [
-                null.as_raw_fd(),
-                stdout_end.as_raw_fd(),
-                stderr_end.as_raw_fd(),
-            ],
+            inputs: [null.as_raw_fd(), stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
             answer: answer_end.as_ref().map(AsRawFd::as_raw_fd),
             failure: failure_end.as_raw_fd(),
             parent: ours,
@@ -210,13 +174,7 @@ pub(super) fn spawn(command: &Command, job: &Job) -> io::Result<Spawned> {
     if pid < 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(Spawned {
-        pid,
-        stdout,
-        stderr,
-        answer,
-        failure,
-    })
+    Ok(Spawned { pid, stdout, stderr, answer, failure })
 }
 
 /// A pipe whose read end does not block and whose write end does. Both lie above all descriptors that the child arranges.
@@ -233,23 +191,14 @@ type Limit = (libc::__rlimit_resource_t, libc::rlim_t, libc::rlim_t);
 /// Resource, soft and hard limit.
 fn limits(job: &Job) -> Vec<Limit> {
     let hard = |resource| {
-        let mut now = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: libc::RLIM_INFINITY,
-        };
+        let mut now = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
         // SAFETY: `now` is valid for writing.
         unsafe { libc::getrlimit(resource, &mut now) };
         now.rlim_max
     };
     let files = hard(libc::RLIMIT_NOFILE);
-    let mut limits = vec![
-        (libc::RLIMIT_CORE, 0, 0),
-        (libc::RLIMIT_NOFILE, files.min(OPEN_FILES), files),
-    ];
-    for (resource, wanted) in [
-        (libc::RLIMIT_AS, job.memory_bytes),
-        (libc::RLIMIT_FSIZE, job.file_bytes),
-    ] {
+    let mut limits = vec![(libc::RLIMIT_CORE, 0, 0), (libc::RLIMIT_NOFILE, files.min(OPEN_FILES), files)];
+    for (resource, wanted) in [(libc::RLIMIT_AS, job.memory_bytes), (libc::RLIMIT_FSIZE, job.file_bytes)] {
         if let Some(wanted) = wanted {
             let most = hard(resource).min(wanted);
             limits.push((resource, most, most));
@@ -259,11 +208,7 @@ fn limits(job: &Job) -> Vec<Limit> {
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
-    texts
-        .iter()
-        .map(|text| text.as_ptr())
-        .chain([ptr::null()])
-        .collect()
+    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// What the child needs between fork and exec.
@@ -306,10 +251,7 @@ impl Child<'_> {
         let first = ANSWER_FD + libc::c_int::from(self.answer.is_some());
         close_on_exec(first);
         for &(resource, soft, hard) in &self.limits {
-            let limit = libc::rlimit {
-                rlim_cur: soft,
-                rlim_max: hard,
-            };
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
             libc::setrlimit(resource, &limit);
         }
         let mut worst = libc::ENOENT;
@@ -338,13 +280,7 @@ unsafe fn errno() -> i32 {
 /// Marks all descriptors from `first` on, whoever opened them.
 unsafe fn close_on_exec(first: RawFd) {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
-    if libc::syscall(
-        libc::SYS_close_range,
-        first,
-        libc::c_uint::MAX,
-        CLOSE_RANGE_CLOEXEC,
-    ) != 0
-    {
+    if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) != 0 {
         // Linux before 5.11. The keeper has few descriptors, all of them low.
         for descriptor in first..1024 {
             libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);

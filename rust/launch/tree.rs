@@ -38,11 +38,7 @@ pub(super) fn reap() -> Children {
 /// Kills everything that descends from this process but what descends from `spared`, and reaps what ends.
 ///
 /// `ended` hears of every child that was reaped. Returns whether none is left; false once `patience` is over.
-pub(super) fn kill_all(
-    spared: &BTreeSet<i32>,
-    patience: Duration,
-    mut ended: impl FnMut(Reaped),
-) -> bool {
+pub(super) fn kill_all(spared: &BTreeSet<i32>, patience: Duration, mut ended: impl FnMut(Reaped)) -> bool {
     let begun = Instant::now();
     loop {
         let left = loop {
@@ -59,11 +55,7 @@ pub(super) fn kill_all(
         if begun.elapsed() > patience {
             return false;
         }
-        wait_for_child(Duration::from_millis(if begun.elapsed().as_millis() < 50 {
-            1
-        } else {
-            10
-        }));
+        wait_for_child(Duration::from_millis(if begun.elapsed().as_millis() < 50 { 1 } else { 10 }));
     }
 }
 
@@ -88,19 +80,12 @@ fn send(id: i32, group: bool) {
         return;
     };
     // It may be gone already, or be no longer ours to kill (setuid); the caller sees who is left.
-    let _ = if group {
-        kill_process_group(id, Signal::KILL)
-    } else {
-        kill_process(id, Signal::KILL)
-    };
+    let _ = if group { kill_process_group(id, Signal::KILL) } else { kill_process(id, Signal::KILL) };
 }
 
 /// Sleeps until a child ends, at most `most`. SIGCHLD must be blocked.
 fn wait_for_child(most: Duration) {
-    let wait = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: i64::from(most.subsec_nanos()),
-    };
+    let wait = libc::timespec { tv_sec: 0, tv_nsec: i64::from(most.subsec_nanos()) };
     // SAFETY: an initialised set and a valid time; the signal's details are not asked for.
     unsafe {
         let mut set = std::mem::zeroed();
@@ -122,10 +107,7 @@ struct Entry {
 fn descendants(spared: &BTreeSet<i32>) -> Vec<Entry> {
     let mut below: HashMap<i32, Vec<Entry>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok());
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
         let stat = pid.and_then(|pid| fs::read(format!("/proc/{pid}/stat")).ok());
         if let Some(entry) = stat.and_then(|stat| parse(&stat)) {
             below.entry(entry.parent).or_default().push(entry);
@@ -152,12 +134,7 @@ fn parse(stat: &[u8]) -> Option<Entry> {
     let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim().parse().ok();
     let mut fields = stat.get(close + 2..)?.split(|&byte| byte == b' ');
     let dead = matches!(fields.next()?, b"Z" | b"X");
-    Some(Entry {
-        pid: number(&stat[..open])?,
-        parent: number(fields.next()?)?,
-        group: number(fields.next()?)?,
-        dead,
-    })
+    Some(Entry { pid: number(&stat[..open])?, parent: number(fields.next()?)?, group: number(fields.next()?)?, dead })
 }
 
 #[cfg(test)]
@@ -167,12 +144,7 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_a_line() {
         let stat = b"42 (evil) R 1 1) S 7 8 9 0 -1";
-        let expected = Entry {
-            pid: 42,
-            parent: 7,
-            group: 8,
-            dead: false,
-        };
+        let expected = Entry { pid: 42, parent: 7, group: 8, dead: false };
         assert_eq!(parse(stat), Some(expected));
         assert!(parse(b"42 (zombie) Z 7 8 9").is_some_and(|entry| entry.dead));
         assert_eq!(parse(b""), None);

@@ -10,20 +10,12 @@ use crate::launch::serve;
 #[pyfunction]
 fn run_launcher(py: Python<'_>, descriptor: i32) -> PyResult<()> {
     if descriptor < 0 {
-        let message = format!(
-            "{descriptor} is no descriptor; the launcher is started by the target `command` only"
-        );
+        let message = format!("{descriptor} is no descriptor; the launcher is started by the target `command` only");
         return Err(super::error(py, "LaunchError", (message,)));
     }
     // SAFETY: the caller gives the descriptor away; the launcher's process has opened it for this.
     let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    py.detach(|| serve(socket)).map_err(|error| {
-        super::error(
-            py,
-            "LaunchError",
-            (format!("the launcher cannot serve: {error}"),),
-        )
-    })
+    py.detach(|| serve(socket)).map_err(|error| super::error(py, "LaunchError", (format!("the launcher cannot serve: {error}"),)))
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -28,11 +28,7 @@ impl Sealed {
     }
 
     fn __repr__(&self) -> String {
-        let seal::Sealed {
-            name,
-            bytes,
-            sha256,
-        } = &self.0;
+        let seal::Sealed { name, bytes, sha256 } = &self.0;
         format!("Sealed(name={name:?}, bytes={bytes}, sha256={sha256:?})")
     }
 }
@@ -47,20 +43,12 @@ fn seal_file(
     format: String,
     max_bytes: u64,
 ) -> PyResult<Sealed> {
-    py.detach(|| seal::seal_file(&source, &name, &destination, &format, max_bytes))
-        .map(Sealed)
-        .map_err(|error| raised(py, error))
+    py.detach(|| seal::seal_file(&source, &name, &destination, &format, max_bytes)).map(Sealed).map_err(|error| raised(py, error))
 }
 
 /// Copies all regular files below a folder.
 #[pyfunction]
-fn seal_tree(
-    py: Python<'_>,
-    source: PathBuf,
-    destination: PathBuf,
-    max_bytes: u64,
-    max_files: u64,
-) -> PyResult<Vec<Sealed>> {
+fn seal_tree(py: Python<'_>, source: PathBuf, destination: PathBuf, max_bytes: u64, max_files: u64) -> PyResult<Vec<Sealed>> {
     let sealed = py.detach(|| seal::seal_tree(&source, &destination, max_bytes, max_files));
     match sealed {
         Ok(found) => Ok(found.into_iter().map(Sealed).collect()),
@@ -71,23 +59,17 @@ fn seal_tree(
 /// SHA-256 of a regular file in hex.
 #[pyfunction]
 fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    py.detach(|| seal::hash_file(&path))
-        .map_err(|error| raised(py, error))
+    py.detach(|| seal::hash_file(&path)).map_err(|error| raised(py, error))
 }
 
 /// SHA-256 over all regular files below a folder.
 #[pyfunction]
 fn hash_tree(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    py.detach(|| seal::hash_tree(&path))
-        .map_err(|error| raised(py, error))
+    py.detach(|| seal::hash_tree(&path)).map_err(|error| raised(py, error))
 }
 
 fn raised(py: Python<'_>, error: seal::SealError) -> PyErr {
-    super::error(
-        py,
-        "SealError",
-        (error.to_string(), error.code(), error.name().to_owned()),
-    )
+    super::error(py, "SealError", (error.to_string(), error.code(), error.name().to_owned()))
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

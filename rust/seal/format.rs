@@ -63,9 +63,7 @@ impl Format {
         match self {
             Format::Npy => npy(&mut reader, bytes),
             Format::Npz => npz(reader, max_bytes),
-            Format::Json => json(reader).map_err(|problem| {
-                format!("it is no JSON text ({problem}); write one with json.dump")
-            }),
+            Format::Json => json(reader).map_err(|problem| format!("it is no JSON text ({problem}); write one with json.dump")),
             Format::Jsonl => jsonl(reader),
             Format::Safetensors => safetensors(&mut reader, bytes),
             Format::Text => text(reader),
@@ -78,50 +76,40 @@ impl Format {
 
 fn npz(mut reader: BufReader<&File>, max_bytes: u64) -> Result<(), String> {
     let remedy = "write it with numpy.savez";
-    let no_archive =
-        |error: &dyn std::fmt::Display| format!("it is no npz archive ({error}); {remedy}");
+    let no_archive = |error: &dyn std::fmt::Display| format!("it is no npz archive ({error}); {remedy}");
     let mut start = [0; 4];
-    reader
-        .read_exact(&mut start)
-        .map_err(|error| no_archive(&error))?;
+    reader.read_exact(&mut start).map_err(|error| no_archive(&error))?;
     if start != ZIP_START {
         return Err(no_archive(&"it does not begin as one, or holds nothing"));
     }
     // The archive's directory is read into memory at once.
     if entries(&mut reader).map_err(|error| no_archive(&error))? > MOST_MEMBERS {
-        return Err(format!(
-            "it holds more than {MOST_MEMBERS} arrays; write fewer"
-        ));
+        return Err(format!("it holds more than {MOST_MEMBERS} arrays; write fewer"));
     }
     reader.rewind().map_err(|error| no_archive(&error))?;
     let mut archive = ZipArchive::new(reader).map_err(|error| no_archive(&error))?;
     let mut left = max_bytes;
     for index in 0..archive.len() {
-        let member = archive
-            .by_index(index)
-            .map_err(|error| no_archive(&error))?;
+        let member = archive.by_index(index).map_err(|error| no_archive(&error))?;
         let name: String = member.name().chars().take(100).collect();
         if !member.is_file() || !name.ends_with(".npy") {
             return Err(format!("it holds {name:?}, which is no array; {remedy}"));
         }
-        if !matches!(
-            member.compression(),
-            CompressionMethod::Stored | CompressionMethod::Deflated
-        ) {
-            return Err(format!(
-                "its array {name:?} is compressed in a way that numpy does not write; {remedy}"
-            ));
+        if !matches!(member.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+            return Err(format!("its array {name:?} is compressed in a way that numpy does not write; {remedy}"));
         }
         let bytes = member.size();
-        left = left.checked_sub(bytes).ok_or(format!(
-            "its arrays unpack to more than {max_bytes} bytes; write less, or declare a larger max_bytes"
-        ))?;
+        left = left
+            .checked_sub(bytes)
+            .ok_or(format!("its arrays unpack to more than {max_bytes} bytes; write less, or declare a larger max_bytes"))?;
         // One byte more than was said would show.
         let mut member = member.take(bytes.saturating_add(1));
         npy(&mut member, bytes).map_err(|problem| format!("array {name:?}: {problem}"))?;
         let rest = io::copy(&mut member, &mut io::sink()).map_err(|error| no_archive(&error))?;
         if member.limit() != 1 {
-            return Err(format!("its array {name:?} has not the size that the archive tells ({rest} bytes of content); {remedy}"));
+            return Err(format!(
+                "its array {name:?} has not the size that the archive tells ({rest} bytes of content); {remedy}"
+            ));
         }
     }
     Ok(())
@@ -137,10 +125,7 @@ fn entries(reader: &mut impl Read) -> io::Result<usize> {
             return Ok(found);
         }
         let end = kept + count;
-        found += window[..end]
-            .windows(4)
-            .filter(|&four| four == ZIP_ENTRY)
-            .count();
+        found += window[..end].windows(4).filter(|&four| four == ZIP_ENTRY).count();
         kept = end.min(3);
         window.copy_within(end - kept..end, 0);
     }
@@ -174,9 +159,7 @@ fn npy(reader: &mut impl Read, bytes: u64) -> Result<(), String> {
     let mut header = vec![0; length];
     reader.read_exact(&mut header).map_err(short)?;
     let (item, count) = header_sizes(&String::from_utf8_lossy(&header))?;
-    let content = item
-        .checked_mul(count)
-        .and_then(|size| size.checked_add(prefix + length as u64));
+    let content = item.checked_mul(count).and_then(|size| size.checked_add(prefix + length as u64));
     match content {
         Some(expected) if expected == bytes => Ok(()),
         _ => Err(format!("its header tells of {count} items of {item} bytes, but the file has {bytes} bytes; {remedy}")),
@@ -189,32 +172,18 @@ fn header_sizes(header: &str) -> Result<(u64, u64), String> {
     let Some(Literal::Map(fields)) = Literal::parse(header) else {
         return Err(format!("its header is no dictionary; {remedy}"));
     };
-    let field = |name: &str| {
-        fields
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
-    };
-    let (Some(descr), Some(Literal::Flag), Some(shape)) =
-        (field("descr"), field("fortran_order"), field("shape"))
-    else {
-        return Err(format!(
-            "its header lacks descr, fortran_order or shape; {remedy}"
-        ));
+    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let (Some(descr), Some(Literal::Flag), Some(shape)) = (field("descr"), field("fortran_order"), field("shape")) else {
+        return Err(format!("its header lacks descr, fortran_order or shape; {remedy}"));
     };
     if fields.len() != 3 {
-        return Err(format!(
-            "its header has other fields than descr, fortran_order and shape; {remedy}"
-        ));
+        return Err(format!("its header has other fields than descr, fortran_order and shape; {remedy}"));
     }
     Ok((item_bytes(descr)?, product(shape)?))
 }
 
 fn item_bytes(descr: &Literal) -> Result<u64, String> {
-    let unknown = || {
-        "its header names an unknown type; use numbers, booleans, strings or records of them"
-            .to_owned()
-    };
+    let unknown = || "its header names an unknown type; use numbers, booleans, strings or records of them".to_owned();
     match descr {
         Literal::Text(name) => type_bytes(name).unwrap_or_else(|| Err(unknown())),
         Literal::Sequence(fields) if !fields.is_empty() => {
@@ -228,10 +197,7 @@ fn item_bytes(descr: &Literal) -> Result<u64, String> {
                     [_, descr, shape] => (item_bytes(descr)?, product(shape)?),
                     _ => return Err(unknown()),
                 };
-                total = item
-                    .checked_mul(count)
-                    .and_then(|size| total.checked_add(size))
-                    .ok_or_else(unknown)?;
+                total = item.checked_mul(count).and_then(|size| total.checked_add(size)).ok_or_else(unknown)?;
             }
             Ok(total)
         }
@@ -244,9 +210,7 @@ fn type_bytes(name: &str) -> Option<Result<u64, String>> {
     let name = name.trim_start_matches(['<', '>', '|', '=']);
     let kind = name.chars().next()?;
     if kind == 'O' {
-        return Some(Err(
-            "it holds Python objects, which are pickles; write arrays of numbers or strings".into(),
-        ));
+        return Some(Err("it holds Python objects, which are pickles; write arrays of numbers or strings".into()));
     }
     let rest = name.get(1..)?;
     let digits = match kind {
@@ -262,8 +226,7 @@ fn type_bytes(name: &str) -> Option<Result<u64, String>> {
 }
 
 fn product(shape: &Literal) -> Result<u64, String> {
-    let bad =
-        || "its header has a shape that is no tuple of sizes; write it with numpy.save".to_owned();
+    let bad = || "its header has a shape that is no tuple of sizes; write it with numpy.save".to_owned();
     let sizes = match shape {
         Literal::Sequence(sizes) => sizes.as_slice(),
         Literal::Number(_) => std::slice::from_ref(shape),
@@ -307,18 +270,14 @@ impl Literal {
                 Literal::take_map(rest, depth)
             }
             '0'..='9' => {
-                let end = rest
-                    .find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(rest.len());
+                let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
                 let number = rest[..end].parse().ok()?;
                 // Python 2 wrote long integers so.
                 *rest = rest[end..].trim_start_matches('L');
                 Some(Literal::Number(number))
             }
             _ => {
-                *rest = rest
-                    .strip_prefix("True")
-                    .or_else(|| rest.strip_prefix("False"))?;
+                *rest = rest.strip_prefix("True").or_else(|| rest.strip_prefix("False"))?;
                 Some(Literal::Flag)
             }
         }
@@ -442,9 +401,7 @@ impl<'de> Visitor<'de> for FiniteVisitor {
 }
 
 fn json(reader: impl Read) -> Result<(), String> {
-    serde_json::from_reader::<_, Finite>(reader)
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+    serde_json::from_reader::<_, Finite>(reader).map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn jsonl(mut reader: impl BufRead) -> Result<(), String> {
@@ -456,9 +413,7 @@ fn jsonl(mut reader: impl BufRead) -> Result<(), String> {
             Ok(_) if line.trim_ascii().is_empty() => {}
             Ok(_) => {
                 let checked = serde_json::from_slice::<Finite>(&line);
-                checked.map_err(|error| {
-                    format!("line {number} is no JSON text ({error}); write one json.dumps a line")
-                })?;
+                checked.map_err(|error| format!("line {number} is no JSON text ({error}); write one json.dumps a line"))?;
             }
             Err(error) => return Err(format!("line {number} cannot be read: {error}")),
         }
@@ -470,9 +425,7 @@ fn text(mut reader: impl Read) -> Result<(), String> {
     let mut window = vec![0; BUFFER_BYTES];
     let (mut kept, mut before) = (0, 0_u64);
     loop {
-        let count = reader
-            .read(&mut window[kept..])
-            .map_err(|error| error.to_string())?;
+        let count = reader.read(&mut window[kept..]).map_err(|error| error.to_string())?;
         let end = kept + count;
         let valid = match std::str::from_utf8(&window[..end]) {
             Ok(_) => end,
@@ -480,9 +433,7 @@ fn text(mut reader: impl Read) -> Result<(), String> {
             Err(error) if error.error_len().is_none() && count > 0 => error.valid_up_to(),
             Err(error) => {
                 let at = before + error.valid_up_to() as u64;
-                return Err(format!(
-                    "it is not UTF-8 at byte {at}; write it with encoding=\"utf-8\""
-                ));
+                return Err(format!("it is not UTF-8 at byte {at}; write it with encoding=\"utf-8\""));
             }
         };
         if count == 0 {
@@ -504,51 +455,27 @@ struct Tensor {
 }
 
 fn safetensors(reader: &mut impl Read, bytes: u64) -> Result<(), String> {
-    let bad = |problem: &dyn std::fmt::Display| {
-        format!("it is no safetensors file ({problem}); write it with safetensors")
-    };
+    let bad = |problem: &dyn std::fmt::Display| format!("it is no safetensors file ({problem}); write it with safetensors");
     let mut length = [0; 8];
-    reader
-        .read_exact(&mut length)
-        .map_err(|error| bad(&error))?;
+    reader.read_exact(&mut length).map_err(|error| bad(&error))?;
     let length = u64::from_le_bytes(length);
-    let content = bytes
-        .checked_sub(8)
-        .and_then(|rest| rest.checked_sub(length));
+    let content = bytes.checked_sub(8).and_then(|rest| rest.checked_sub(length));
     let content = content.ok_or_else(|| bad(&"its header is longer than the file"))?;
     if length > LONGEST_TENSOR_HEADER {
-        return Err(bad(&format!(
-            "its header is longer than {LONGEST_TENSOR_HEADER} bytes"
-        )));
+        return Err(bad(&format!("its header is longer than {LONGEST_TENSOR_HEADER} bytes")));
     }
     let mut header = vec![0; length as usize];
-    reader
-        .read_exact(&mut header)
-        .map_err(|error| bad(&error))?;
-    let header: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&header).map_err(|error| bad(&error))?;
+    reader.read_exact(&mut header).map_err(|error| bad(&error))?;
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header).map_err(|error| bad(&error))?;
     let mut spans = Vec::new();
-    for (name, value) in header
-        .into_iter()
-        .filter(|(name, _)| name != "__metadata__")
-    {
-        let tensor: Tensor = serde_json::from_value(value)
-            .map_err(|error| bad(&format!("tensor {name:?}: {error}")))?;
+    for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
+        let tensor: Tensor = serde_json::from_value(value).map_err(|error| bad(&format!("tensor {name:?}: {error}")))?;
         let (begin, end) = tensor.data_offsets;
-        let item = dtype_bytes(&tensor.dtype).ok_or_else(|| {
-            bad(&format!(
-                "tensor {name:?} has unknown type {:?}",
-                tensor.dtype
-            ))
-        })?;
-        let size = tensor
-            .shape
-            .iter()
-            .try_fold(item, |size, &length| size.checked_mul(length));
+        let item =
+            dtype_bytes(&tensor.dtype).ok_or_else(|| bad(&format!("tensor {name:?} has unknown type {:?}", tensor.dtype)))?;
+        let size = tensor.shape.iter().try_fold(item, |size, &length| size.checked_mul(length));
         if end.checked_sub(begin) != size || size.is_none() {
-            return Err(bad(&format!(
-                "tensor {name:?} has not the size of its shape"
-            )));
+            return Err(bad(&format!("tensor {name:?} has not the size of its shape")));
         }
         spans.push((begin, end));
     }
@@ -561,9 +488,7 @@ fn safetensors(reader: &mut impl Read, bytes: u64) -> Result<(), String> {
         reached = end;
     }
     if reached != content {
-        return Err(bad(&format!(
-            "its tensors take {reached} bytes of {content}"
-        )));
+        return Err(bad(&format!("its tensors take {reached} bytes of {content}")));
     }
     Ok(())
 }
@@ -586,9 +511,7 @@ mod tests {
 
     #[test]
     fn header_sizes_as_numpy_writes_them() {
-        let header = |descr: &str, shape: &str| {
-            format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}   \n")
-        };
+        let header = |descr: &str, shape: &str| format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}   \n");
         let cases = [
             ("'<f8'", "(3, 4)", (8, 12)),
             ("'|b1'", "()", (1, 1)),
@@ -598,31 +521,15 @@ mod tests {
             ("[('it\\'s', [('x', '|u1')], (4,))]", "(0,)", (4, 0)),
         ];
         for (descr, shape, sizes) in cases {
-            assert_eq!(
-                header_sizes(&header(descr, shape)),
-                Ok(sizes),
-                "{descr} {shape}"
-            );
+            assert_eq!(header_sizes(&header(descr, shape)), Ok(sizes), "{descr} {shape}");
         }
-        for descr in [
-            "'|O'",
-            "[('a', '<i4'), ('b', '|O')]",
-            "[('a', [('b', 'O')], (2,))]",
-        ] {
-            assert!(header_sizes(&header(descr, "(1,)"))
-                .is_err_and(|problem| problem.contains("objects")));
+        for descr in ["'|O'", "[('a', '<i4'), ('b', '|O')]", "[('a', [('b', 'O')], (2,))]"] {
+            assert!(header_sizes(&header(descr, "(1,)")).is_err_and(|problem| problem.contains("objects")));
         }
-        for (descr, shape) in [
-            ("'<f8'", "(-1,)"),
-            ("'<q8'", "(1,)"),
-            ("'<f8'", "(18446744073709551615, 2)"),
-            ("[]", "(1,)"),
-            ("''", "()"),
-        ] {
-            assert!(
-                header_sizes(&header(descr, shape)).is_err(),
-                "{descr} {shape}"
-            );
+        for (descr, shape) in
+            [("'<f8'", "(-1,)"), ("'<q8'", "(1,)"), ("'<f8'", "(18446744073709551615, 2)"), ("[]", "(1,)"), ("''", "()")]
+        {
+            assert!(header_sizes(&header(descr, shape)).is_err(), "{descr} {shape}");
         }
     }
 
@@ -630,28 +537,15 @@ mod tests {
     fn utf8_is_followed_across_windows() {
         let long = "ä".repeat(BUFFER_BYTES) + "x";
         assert_eq!(text(long.as_bytes()), Ok(()));
-        assert_eq!(
-            text(&b"x\xc3"[..]).unwrap_err(),
-            "it is not UTF-8 at byte 1; write it with encoding=\"utf-8\""
-        );
-        assert!(text([long.as_bytes(), b"\xff"].concat().as_slice())
-            .unwrap_err()
-            .contains(&format!("byte {}", long.len())));
+        assert_eq!(text(&b"x\xc3"[..]).unwrap_err(), "it is not UTF-8 at byte 1; write it with encoding=\"utf-8\"");
+        assert!(text([long.as_bytes(), b"\xff"].concat().as_slice()).unwrap_err().contains(&format!("byte {}", long.len())));
     }
 
     #[test]
     fn json_is_finite_and_shallow() {
         assert!(json(&b"{\"a\": [1, 2.5, -3e4, null, true, \"x\"]}"[..]).is_ok());
         let deep = "[".repeat(100_000);
-        for bad in [
-            "",
-            "NaN",
-            "[1e999]",
-            "{\"a\": Infinity}",
-            "[1] 2",
-            deep.as_str(),
-            "\"\u{1}\"",
-        ] {
+        for bad in ["", "NaN", "[1e999]", "{\"a\": Infinity}", "[1] 2", deep.as_str(), "\"\u{1}\""] {
             assert!(json(bad.as_bytes()).is_err(), "{:.20}", bad);
         }
     }

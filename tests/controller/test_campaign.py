@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch_rl.controller.cancelling import ForecastRule
+from autoresearch_rl.controller.keeping import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -22,12 +26,12 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Outcome, Progress, Proposal, Status
+from autoresearch_rl.trial import Curve, Outcome, Progress, Proposal, Status
 from tests.controller.campaigns import Scripted, Uniform, heavy_tail, ok, opened, simulation
 
 
 def play(sim: Simulation, tmp_path: Path) -> StopCampaign:
-    return sim.run(opened(sim, tmp_path))
+    return sim.run([opened(sim, tmp_path)])
 
 
 def records(sim: Simulation, kind: type[Any]) -> list[Any]:
@@ -229,6 +233,30 @@ def test_proposals_outside_the_space_are_errors(tmp_path: Path, params: dict[str
     assert "not in the search space" in stop.reason
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"parent": 99}, "parent=99, which is no trial"),
+        ({"repeat_of": 99}, "repeat_of=99, which is no trial"),
+        ({"memo": {"generation": np.int64(3)}}, "JSON cannot hold"),
+        ({"patch": None}, "JSON cannot hold"),
+    ],
+)
+def test_proposals_that_the_loop_could_not_take_are_errors_of_the_policy(tmp_path: Path, wrong: Any, said: str) -> None:
+    sim = simulation(tmp_path, policy=Scripted(lambda _: [Proposal(params={"x": 0.1}, **wrong)]))
+    stop = play(sim, tmp_path)
+    assert stop.failed
+    assert said in stop.reason
+
+
+def test_a_policy_that_exits_has_failed(tmp_path: Path) -> None:
+    def leaving(_: Any) -> list[Proposal]:
+        raise SystemExit(2)
+
+    stop = play(simulation(tmp_path, policy=Scripted(leaving)), tmp_path)
+    assert stop.reason == "the policy failed 3 times in a row: SystemExit: 2"
+
+
 def test_too_many_proposals_are_an_error(tmp_path: Path) -> None:
     sim = simulation(tmp_path, policy=Scripted(lambda ask: [Proposal(params={"x": 0.1})] * (ask.count + 1)))
     assert "proposals where" in play(sim, tmp_path).reason
@@ -294,6 +322,17 @@ def test_cancel_rule_reaches_a_running_trial_once_and_cancelled_frees_its_place(
     assert len(records(sim, OrderTrial)) == 3, "one order a trial"
 
 
+def test_reports_that_go_back_in_steps_do_not_end_the_campaign(tmp_path: Path) -> None:
+    def run_trial(start: StartTrial) -> FakeRun:
+        steps = [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6]
+        reports = {float(i): Progress(step=s, step_target=20, metrics={"loss": 9 - s}) for i, s in enumerate(steps)}
+        curve = Curve(steps=(1.0, 20.0), elapsed_s=(1.0, 2.0), metrics={"loss": (1.0, 0.1)}, step_target=20)
+        return FakeRun(seconds=20, outcome=ok(float(start.trial.number), curve=curve), reports=reports)
+
+    sim = simulation(tmp_path, run_trial, cancel=ForecastRule(warmup_trials=1), max_trials=4)
+    assert play(sim, tmp_path).reason.startswith("all 4 trials are done")
+
+
 def test_cancelling_without_reports_of_the_baseline_ends_the_campaign(tmp_path: Path) -> None:
     sim = simulation(tmp_path, cancel=CancelBelow())
     stop = play(sim, tmp_path)
@@ -333,6 +372,40 @@ def test_devices_are_granted_concretely_and_never_twice(tmp_path: Path) -> None:
         elif isinstance(entry.record, SettledEvent):
             del held[entry.record.number]
     assert most_at_once(sim) == 3
+
+
+def test_nothing_is_started_once_the_wall_time_is_over(tmp_path: Path) -> None:
+    for ask_s, lookahead in ((15.0, 0), (0.0, 5)):  # an answer that comes too late; trials that wait for a place
+        sim = simulation(
+            tmp_path,
+            lambda _: FakeRun(seconds=10, outcome=ok(1.0)),
+            max_trials=None,
+            max_wall_s=18.0,
+            lookahead=lookahead,
+            driver={"ask_s": lambda _, ask_s=ask_s: ask_s},
+        )
+        assert play(sim, tmp_path).reason == "18 s are over (controller.max_wall_s)"
+        assert all(entry.elapsed_s < 18.0 for entry in sim.entries if isinstance(entry.record, StartTrial))
+
+
+class AgainAndAgain(StrictRule):
+    """Wants every candidate measured once more, each time one of its trials has settled."""
+
+    def __call__(self, history: Any) -> list[Any]:
+        return [replace(decision, repeats=(decision.candidate,)) for decision in super().__call__(history)]
+
+
+def test_repeats_and_proposals_together_keep_to_max_trials(tmp_path: Path) -> None:
+    sim = simulation(
+        tmp_path,
+        lambda _: FakeRun(seconds=1, outcome=ok(1.0)),
+        concurrency=3,
+        max_trials=4,
+        keep=AgainAndAgain("loss"),
+        driver={"ask_s": lambda _: 1.5},
+    )
+    assert play(sim, tmp_path).reason.startswith("all 4 trials are done")
+    assert len({start.trial.number for start in records(sim, StartTrial)}) == 4
 
 
 @given(

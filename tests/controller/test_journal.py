@@ -86,6 +86,32 @@ def test_a_torn_last_line_is_cut_off_at_every_byte(tmp_path: Path) -> None:
     assert len(list(read(tmp_path))) == len(RECORDS)
 
 
+def test_a_line_that_is_being_written_is_left_out_in_silence_until_it_is_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path)
+    path = tmp_path / "journal.jsonl"
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    path.write_bytes(whole[: last + 20])
+    entries = read(tmp_path)
+    seen = [next(entries) for _ in range(len(RECORDS) - 2)]
+    with path.open("ab") as stream:  # a controller goes on while we read
+        stream.write(whole[last + 20 :])
+    seen += entries
+    assert len(RECORDS) - 1 <= len(seen) <= len(RECORDS)
+    assert not caplog.records
+    path.write_bytes(whole[: last + 20])
+    with Journal(tmp_path):
+        assert "torn and cut off" in caplog.text
+
+
+def test_a_blob_that_the_disk_refuses_is_an_error_of_the_journal(tmp_path: Path) -> None:
+    (tmp_path / "blobs").write_text("no folder")
+    with pytest.raises(JournalError, match="cannot be written"):
+        Blobs(tmp_path / "blobs").put("text")
+
+
 @given(st.data())
 def test_any_flipped_byte_before_the_last_line_is_found_and_named(tmp_path_factory: Any, data: st.DataObject) -> None:
     run_dir = tmp_path_factory.mktemp("run")

@@ -92,7 +92,7 @@ class Rig:
                 source_hash=sources.add(FILES),
                 defaults=SPACE.defaults,
             )
-            return self.live.run(opened, Trials(self.body))
+            return self.live.run([opened], Trials(self.body))
 
 
 def obedient(start: StartTrial, control: Control) -> Outcome:
@@ -215,9 +215,10 @@ def test_stop_of_no_run_directory(tmp_path: Path) -> None:
         (EvaluatorError("the evaluator crashed"), "the evaluator crashed"),
         (OSError(28, "No space left on device"), "trial 2: [Errno 28] No space left on device"),
         (ZeroDivisionError("x"), "internal error in trial 2: ZeroDivisionError('x')"),
+        (SystemExit(3), "internal error in trial 2: SystemExit(3)"),
     ],
 )
-def test_what_a_worker_raises_ends_the_campaign_with_a_sentence(tmp_path: Path, error: Exception, said: str) -> None:
+def test_what_a_worker_raises_ends_the_campaign_with_a_sentence(tmp_path: Path, error: BaseException, said: str) -> None:
     def body(start: StartTrial, control: Control) -> Outcome:
         if start.trial.number == 2:
             raise error
@@ -284,3 +285,14 @@ def test_best_points_to_what_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "best").readlink() == Path("trials/0003/1")
     kept = sorted(path.parent.parent.name for path in tmp_path.glob("trials/*/1/model"))
     assert kept == ["0000", "0001", "0002", "0003"], "models of discarded trials go"
+
+
+def test_what_a_worker_raises_after_a_cancel_order_still_ends_the_campaign(tmp_path: Path) -> None:
+    def body(start: StartTrial, control: Control) -> Outcome:
+        if start.trial.number == 2:
+            control.order = Order(kind="cancel", reason="doomed")
+            raise EvaluatorError("the evaluator crashed")
+        return ok(1.0)
+
+    stop, _ = Rig(tmp_path, body, {"concurrency": 1}).run()
+    assert (stop.failed, stop.reason) == (True, "the evaluator crashed")

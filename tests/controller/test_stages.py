@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.journal import read
+from autoresearch_rl.controller.journal import Blobs, read
+from autoresearch_rl.controller.live import Clock
+from autoresearch_rl.controller.prepare import prepare
+from autoresearch_rl.controller.run import _guard
+from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.stages import Control, Stages
+from autoresearch_rl.controller.workspace import scored_baseline
 from autoresearch_rl.errors import EvaluatorError
-from autoresearch_rl.events import SettledEvent
-from autoresearch_rl.trial import Status
+from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.target.command import Command
+from autoresearch_rl.task import Task
+from autoresearch_rl.trial import Order, Proposal, Status, Trial
 from tests.controller.plans import go, plan_of, run_modes
-from tests.tasks import EVALUATE, TRAIN, tiny_task
+from tests.tasks import EVALUATE, PREDICT, TRAIN, task_config, tiny_task
 
 
 def test_a_good_trial(tmp_path: Path) -> None:
@@ -172,6 +183,7 @@ with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream
     [
         ('{"loss": NaN}', "NaN is not a finite number"),
         ('{"loss": 1e999}', "not a finite number"),
+        (f'{{"loss": 1{"0" * 400}}}', "not a finite number"),
         ('{"loss": "0.1"}', "not a finite number"),
         ('{"loss": true}', "not a finite number"),
         ('{"loss": 1, "loss": 2}', "stands there twice"),
@@ -203,6 +215,33 @@ def test_prepared_data_is_shared_and_mended(tmp_path: Path) -> None:
     (data / "train.txt").write_text("changed")
     assert go(plan_of(task, max_trials=1), tmp_path, "third").exit_code == 0
     assert (data / "train.txt").read_text() == "7\n"
+
+
+@pytest.mark.parametrize("damage", ["gone", "link", "manifest"])
+def test_damaged_prepared_data_is_built_again(tmp_path: Path, damage: str) -> None:
+    task = tiny_task(tmp_path / "task")
+    go(plan_of(task, max_trials=1), tmp_path, "first")
+    (data,) = (tmp_path / "cache" / "tiny").glob("*/data")
+    if damage == "gone":
+        shutil.rmtree(data)
+    elif damage == "link":
+        (data / "more").symlink_to("/etc/hostname")
+    else:
+        (data.parent / "manifest.json").write_text("{}")
+    assert go(plan_of(task, max_trials=1), tmp_path, "second").exit_code == 0
+    assert sorted(path.name for path in data.iterdir()) == ["train.txt"]
+
+
+def test_losing_the_prepared_data_with_its_seed_ends_the_campaign_and_says_so(tmp_path: Path) -> None:
+    train = f"import os, shutil\nif os.environ['AR_TRIAL'] == '1':\n    shutil.rmtree({str(tmp_path / 'cache')!r})\n" + TRAIN
+    stop = go(plan_of(tiny_task(tmp_path / "task", {"train.py": train})), tmp_path).stop
+    assert stop.failed
+    assert "was changed or deleted, and what was built again is not the same" in stop.reason
+
+
+def test_a_task_may_ask_for_0_of_a_resource(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task", resources={"cpu": 0, "gpu": 0})
+    assert go(plan_of(task, max_trials=2), tmp_path).exit_code == 0
 
 
 TAMPER = """
@@ -294,15 +333,141 @@ def test_parameters_in_argv(tmp_path: Path) -> None:
     assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
 
 
-def test_scripts_that_name_their_interpreter_are_run_as_they_are(tmp_path: Path) -> None:
-    scripts = {
-        "train.py": '#!/bin/sh\nprintf \'{"x": %s}\' "$1" > "$AR_MODEL_DIR/model.json"\n',
-        "evaluate.py": '#!/bin/sh\nprintf \'{"loss": 2}\' >&"$AR_ANSWER_FD"\n',
-    }
-    commands = {"train_cmd": ["./train.py", "{x}"], "evaluate_cmd": ["./evaluate.py"]}
-    task = tiny_task(tmp_path / "task", scripts, **commands)
-    for name in scripts:
-        (tmp_path / "task" / name).chmod(0o755)
+SCRIPT = """
+#!/bin/sh
+exec python train.py
+"""
+
+
+def test_scripts_stay_executable_and_find_the_interpreter_of_the_task(tmp_path: Path) -> None:
+    train = f"import sys\nassert sys.executable == {sys.executable!r}, sys.executable\n" + TRAIN
+    roles = {"frozen": ["prepare.py", "evaluate.py"], "mutable": ["train.py", "predict.py", "train.sh"]}
+    config = task_config(tmp_path / "task", {"train.py": train, "train.sh": SCRIPT}, train_cmd=["./train.sh"])
+    (tmp_path / "task" / "train.sh").chmod(0o755)
+    task = Task(**{**config, "files": roles})
     assert task.check() == []
-    finished = go(plan_of(task, max_trials=1), tmp_path)
-    assert finished.history.settled[0].outcome.score == 2
+    stop = go(plan_of(task, max_trials=1), tmp_path).stop
+    assert not stop.failed, stop.reason
+
+
+def test_a_frozen_script_may_be_the_evaluator(tmp_path: Path) -> None:
+    script = f"#!{sys.executable}\n" + EVALUATE
+    roles = {"frozen": ["prepare.py", "score"], "mutable": ["train.py", "predict.py"]}
+    config = task_config(tmp_path / "task", {"score": script}, evaluate_cmd=["./score"])
+    (tmp_path / "task" / "score").chmod(0o755)
+    assert go(plan_of(Task(**{**config, "files": roles}), max_trials=1), tmp_path).exit_code == 0
+
+
+def test_what_the_evaluator_leaves_in_its_folder_goes(tmp_path: Path) -> None:
+    evaluate = "import os\nassert os.listdir() == [], 'own empty folder'\nopen('cache', 'w').close()\n" + EVALUATE
+    finished = go(plan_of(tiny_task(tmp_path / "task", {"evaluate.py": evaluate}), max_trials=1), tmp_path)
+    assert finished.exit_code == 0
+    assert not (finished.run_dir / "trials" / "0000" / "1" / "evaluate").exists()
+
+
+def test_the_evaluator_is_tried_on_the_attempt_of_the_baseline_that_got_a_score(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "trials" / "0000"
+    for attempt, status in (("1", "lost"), ("2", "ok")):
+        (folder / attempt / "outputs").mkdir(parents=True)
+        (folder / attempt / "outcome.json").write_text(json.dumps({"status": status}))
+    found = scored_baseline(tmp_path / "run")
+    assert found is not None
+    assert found.root == folder / "2"
+
+
+def test_an_evaluator_that_crashes_fails_the_trial_where_no_baseline_was_ever_scored(tmp_path: Path) -> None:
+    train = "import os, sys\nif os.environ['AR_TRIAL'] == '0': sys.exit(1)\n" + TRAIN
+    task = tiny_task(tmp_path / "task", {"train.py": train, "evaluate.py": crashing("True")})
+    finished = go(plan_of(task, max_trials=2, require_baseline=False), tmp_path)
+    assert not finished.stop.failed
+    assert "on this trial's outputs" in finished.history.settled[1].outcome.message
+
+
+class Ordering:
+    """Runs the attempts of real stages; gives each but the baseline an order once it has entered a stage."""
+
+    def __init__(self, stage: str, order: Order) -> None:
+        self.stage, self.order = stage, order
+        self.control: Control | None = None
+
+    def post(self, event: Reported | Released) -> None:
+        if isinstance(event, Reported) and event.stage == self.stage and self.control is not None:
+            wanted = event.progress is not None if self.stage == "train" else True
+            self.control.order = self.order if wanted else None
+
+
+def ordered(folder: Path, stage: str, kind: Any, files: dict[str, str], grace_s: float = 1.0) -> SettledEvent:
+    """How an attempt ends that gets an order while it is in that stage."""
+    task = tiny_task(folder / "task", files)
+    ordering = Ordering(stage, Order(kind=kind, reason="because"))
+    target, local = Command(), Command()
+    prepared = prepare(task, local, folder / "cache", announce=lambda _: None)
+    sources = Sources(Blobs(folder / "blobs"))
+    (folder / "blobs").mkdir()
+    frozen = task.frozen_texts()
+    stages = Stages(
+        task=task,
+        campaign="C",
+        run_dir=folder,
+        target=target,
+        local=local,
+        prepared=prepared,
+        sources=sources,
+        frozen=frozen,
+        guard=_guard(folder, frozen, prepared, lambda: None),
+        grace_s=grace_s,
+        keep_workspaces=False,
+        clock=Clock(),
+        post=ordering.post,
+    )
+    ordering.control = Control()
+    trial = Trial(number=1, proposal=Proposal(params={"x": 0.5}), seed=0, source_hash=sources.add(task.sources()))
+    try:
+        return stages.run(StartTrial(trial=trial), ordering.control)
+    finally:
+        target.close()
+        local.close()
+
+
+SHORT = """
+import json, os
+from autoresearch_rl import emit_progress
+import time
+for step in range(1, 1000):
+    time.sleep(0.02)
+    if not emit_progress(step=step, step_target=STEP_TARGET, metrics={"loss": 1.0}, exit_on_cancel=False):
+        break
+with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream:
+    json.dump({"x": 0.5}, stream)
+"""
+
+
+@pytest.mark.parametrize(("kind", "status"), [("stop", Status.LOST), ("cancel", Status.CANCELLED)])
+def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(
+    tmp_path: Path, kind: str, status: Status
+) -> None:
+    source = f"import sys\nsys.path.insert(0, {str(Path.cwd())!r})\n" + SHORT.replace("STEP_TARGET", "1000")
+    settled = ordered(tmp_path, "train", kind, {"train.py": source}, grace_s=20.0)
+    assert (settled.outcome.status, settled.outcome.score) == (status, None)
+    assert settled.interrupted is (kind == "stop")
+
+
+def test_a_trial_that_reached_its_last_step_is_scored_although_it_was_cancelled(tmp_path: Path) -> None:
+    train = TRAIN + "import time; time.sleep(1)\n"
+    settled = ordered(tmp_path, "train", "cancel", {"train.py": train}, grace_s=20.0)
+    assert settled.outcome.status is Status.OK
+
+
+SLOW = "import time\ntime.sleep(3)\n"
+
+
+def test_a_stop_that_outlasts_the_evaluators_grace_is_an_interruption_and_no_crash(tmp_path: Path) -> None:
+    settled = ordered(tmp_path, "evaluate", "stop", {"evaluate.py": SLOW + EVALUATE}, grace_s=0.2)
+    assert (settled.outcome.status, settled.interrupted) == (Status.LOST, True)
+    assert settled.outcome.message == "evaluate: because"
+
+
+@pytest.mark.parametrize("stage", ["predict", "evaluate"])
+def test_a_cancel_order_that_comes_after_training_comes_too_late(tmp_path: Path, stage: str) -> None:
+    files = {"predict.py": SLOW + PREDICT} if stage == "predict" else {"evaluate.py": SLOW + EVALUATE}
+    assert ordered(tmp_path, stage, "cancel", files, grace_s=0.2).outcome.status is Status.OK

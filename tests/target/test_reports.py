@@ -1,10 +1,9 @@
 import os
 from pathlib import Path
 
-from running import job, run
-
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.trial import Progress
+from tests.target.running import job, run
 
 # ---------------------------------------------------------------- reports
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from running import BARE, alive, job, quiet, run
 
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.trial import Order, Progress
+from tests.target.running import BARE, alive, job, quiet, run
 
 # ---------------------------------------------------------------- trees
 

@@ -147,14 +147,28 @@ def test_the_parent_shows_the_campaign(tmp_path: Path, mlflow_cache: Path) -> No
     assert parent.info.status == "FINISHED"
     assert parent.data.params["policy"] == "tpe"
     best = history(tmp_path, parent, "best")
-    assert [step for step, _, _ in best] == sorted(step for step, _, _ in history(tmp_path, parent, "score"))
+    assert [step - 1 for step, _, _ in best] == [step for step, _, _ in history(tmp_path, parent, "trial_score")]
     found, tags = trials(tmp_path), parent.data.tags
     leader = found[int(tags["best.trial"])]
     assert tags["best.lr"] == leader.data.params["lr"]
     assert tags["reason"] == "9 trials reached"
-    assert "9 trials reached" in tags["mlflow.note.content"]
+    note = tags["mlflow.note.content"]
+    assert note.startswith(f"**`accuracy` {float(tags['best.score'])}** by trial {tags['best.trial']}; the baseline has 0.9.")
+    assert "Trials: 7 ok, 1 timeout, 1 cancelled. Ended: `9 trials reached`" in note
+    assert f"\nlr={tags['best.lr']}\n" in note
+    assert client(tmp_path).get_experiment(parent.info.experiment_id).tags["mlflow.note.content"].startswith("Campaigns that")
     text = client(tmp_path).download_artifacts(parent.info.run_id, "config.yaml", str(tmp_path))
     assert Path(text).read_text() == "task: digits\npolicy: tpe\n"
+
+
+def test_the_best_is_up_to_date_also_where_the_slower_of_two_trials_is_it(tmp_path: Path, mlflow_cache: Path) -> None:
+    *begun, released1, settled1, decided1, released2, settled2, decided2, stop = FakeCampaign(trials=3)
+    entries = [*begun, released2, settled2, decided2, released1, settled1, decided1, stop]
+    write(tmp_path, mlflow_cache, [entry if entry.seq < 0 else replace(entry, seq=i) for i, entry in enumerate(entries)])
+    (parent,) = runs(tmp_path, f"tags.`arrl.key` = '{CAMPAIGN}'")
+    found = trials(tmp_path)
+    assert found[1].data.metrics["score"] > found[0].data.metrics["score"] > found[2].data.metrics["score"]
+    assert parent.data.metrics["best"] == found[1].data.metrics["score"]
 
 
 def test_artifacts_are_logs_patch_and_the_models_of_kept_trials(tmp_path: Path, mlflow_cache: Path) -> None:

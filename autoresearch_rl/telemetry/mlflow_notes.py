@@ -1,0 +1,47 @@
+"""What the descriptions of experiments and runs say, in the Markdown that MLflow shows.
+
+Policies, models and trials wrote most of it: their words stand as code, where they cannot have the page fetch pictures or
+pass for a link of ours. What a reader makes of the words is not protected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autoresearch_rl.events import Opened
+from autoresearch_rl.telemetry.tally import Tally
+from autoresearch_rl.telemetry.text import first_line, number, settings
+from autoresearch_rl.trial import ParamValue
+
+
+def about(opened: Opened) -> str:
+    """What an experiment holds, as its first campaign has it."""
+    return f"Campaigns that {opened.direction} {_inline(opened.metric)}. Each is a run, with its trials nested below it."
+
+
+def summary(tally: Tally, best: Mapping[str, ParamValue]) -> str:
+    """How a campaign that has been opened stands; `best` are the parameters of its leader."""
+    assert tally.opened is not None
+    parts = []
+    if tally.best is not None:
+        baseline = f"; the baseline has {number(tally.mean(0))}" if tally.leader and tally.mean(0) is not None else ""
+        parts.append(f"**{_inline(tally.opened.metric)} {number(tally.best)}** by trial {tally.leader}{baseline}.")
+    if tally.stop is not None:
+        counts = ", ".join(f"{count} {status}" for status, count in tally.counts.most_common())
+        parts.append(f"Trials: {counts or 'none'}. Ended: {_inline(tally.stop.reason)}")
+    if tally.best is not None:
+        parts.append(block("\n".join(settings({name: value}) for name, value in best.items())))
+    return "\n\n".join(part for part in parts if part)
+
+
+def block(text: str) -> str:
+    """The text as a block of code, empty if it is empty."""
+    return f"```\n{_unquoted(text)}\n```" if text else ""
+
+
+def _inline(text: str) -> str:
+    return f"`{_unquoted(first_line(text))}`"
+
+
+def _unquoted(text: str) -> str:
+    return text.replace("`", "'")
