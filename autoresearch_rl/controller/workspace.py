@@ -136,14 +136,6 @@ def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:
     return run_dir / "trials" / f"{number:04d}" / str(attempt)
 
 
-def lay_out(path: Path, content: bytes) -> None:
-    """Writes a file of a task; a script that names its interpreter can be run, as where it comes from."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    if content.startswith(b"#!"):
-        path.chmod(0o755)
-
-
 def drop_model(run_dir: Path, number: int, attempt: int) -> None:
     """Drops the model of a discarded trial."""
     shutil.rmtree(attempt_folder(run_dir, number, attempt) / "model", ignore_errors=True)
