@@ -230,7 +230,7 @@ def with_task_folder(arguments: list[str]) -> list[str]:
     """
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument and not argument.startswith("-"))
     named = given.get("task.path")
-    if given.get("task", "folder") != "folder":
+    if given.get("task", "folder") != "folder" or "--hydra-help" in arguments:
         return arguments
     if named is None and not (Path("task.yaml").is_file() or "task" in given):
         return arguments

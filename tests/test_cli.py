@@ -101,6 +101,7 @@ def test_flags_of_hydra_may_stand_behind_overrides(tmp_path: Path) -> None:
     folder = write_task(tmp_path / "task")
     shown = arrl("policy=random", "controller.seed=7", "--cfg", "job", cwd=folder).stdout
     assert (yaml.safe_load(shown)["task"]["name"], yaml.safe_load(shown)["controller"]["seed"]) == ("tiny", 7)
+    assert "--config-dir" in arrl("--hydra-help", cwd=folder).stdout
     said = arrl("controller.seed=1,2", "controller.max_trials=1", *QUIET, "-m", cwd=folder).stderr
     assert "campaign 1 of the sweep: controller.seed=2 controller.max_trials=1" in said
 
