@@ -54,7 +54,8 @@ def assemble(config: DictConfig) -> Plan:
         try:
             return _make(config, group, plugins)
         except ConfigError as error:
-            problems.extend(error.problems)
+            # A reference into a task that is wrong says nothing new.
+            problems.extend(problem for problem in error.problems if problem.code != "config-value" or not problems)
             return None
 
     task: Task | None = make("task")

@@ -269,6 +269,7 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         devices=devices,
         max_trials=settings.max_trials,
         prepare_s=site.prepare_s,
+        cwd=str(Path.cwd()),
         tags={**plan.labels, **tags},
     )
 

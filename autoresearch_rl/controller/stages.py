@@ -64,10 +64,11 @@ class Stages:
             outcome = Outcome(status=Status.REJECTED, message=start.refusal)
             return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome)
         begun_s = self.clock()
-        space = Workspace.create(self.run_dir, trial, self.sources.files(trial.source_hash), self.frozen)
+        space = Workspace.create(self.run_dir, trial)
+        source = {**self.frozen, **{name: text.encode() for name, text in self.sources.files(trial.source_hash).items()}}
         key = f"{self.campaign}/{trial.number}/{trial.attempt}"
         with self.target.open(key, start.resources, start.devices) as session:
-            attempt = _Attempt(self, start, space, control, session)
+            attempt = _Attempt(self, start, space, source, control, session)
             outcome = attempt.outcome()
         order = control.order
         interrupted = outcome.status is Status.LOST and order is not None and order.kind == "stop"
@@ -83,6 +84,7 @@ class _Attempt:
     stages: Stages
     start: StartTrial
     space: Workspace
+    source: Mapping[str, bytes]
     control: Control
     session: Session
     curve: CurveBuilder = field(default_factory=CurveBuilder)
@@ -110,6 +112,7 @@ class _Attempt:
     # ---------------------------------------------------------------- steps
     def _untrusted(self, stage: str) -> Outcome | None:
         guard, key = self.stages.guard, f"{self._trial.number}/{self._trial.attempt}"
+        self.space.renew(self.source)
         guard.enter(key)
         result = self._run(stage, self._job(stage))
         changed = guard.leave(key)
@@ -203,7 +206,8 @@ class _Attempt:
 
     def _job(self, stage: str) -> Job:
         task, space, trial = self.stages.task, self.space, self._trial
-        writable = {"AR_OUTPUT_DIR": space.scratch_outputs}
+        # Where there is a predict stage, the outputs are its own: training cannot know the test inputs.
+        writable = {} if stage == "train" and task.predict_cmd else {"AR_OUTPUT_DIR": space.scratch_outputs}
         prepared = self.stages.prepared
         if stage == "train":
             inputs = {"AR_DATA_DIR": Tree(path=prepared.data, sha256=prepared.hashes["data"])}

@@ -27,17 +27,24 @@ class Workspace:
     checkpoint: Path
 
     @classmethod
-    def create(cls, run_dir: Path, trial: Trial, files: Mapping[str, str], frozen: Mapping[str, bytes]) -> Workspace:
-        """Makes the folders and lays out the trial's own source with copies of the frozen files, for convenience only."""
+    def create(cls, run_dir: Path, trial: Trial) -> Workspace:
+        """Makes the folders that stages share."""
         home = run_dir / "trials" / f"{trial.number:04d}"
         space = cls(root=home / str(trial.attempt), checkpoint=home / "checkpoint")
-        for folder in (space.work, space.home, space.scratch_model, space.scratch_outputs, space.checkpoint):
+        for folder in (space.scratch_model, space.checkpoint):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, content in {**frozen, **{name: text.encode() for name, text in files.items()}}.items():
-            lay_out(space.work / name, content)
         if trial.proposal.patch:
             (space.root / "patch.diff").write_text(trial.proposal.patch, encoding="utf-8")
         return space
+
+    def renew(self, source: Mapping[str, bytes]) -> None:
+        """Lays out what an untrusted stage works in: the source, an empty home, no outputs. Nothing of the stage before is left.
+
+        The source holds copies of the frozen files too, for convenience only.
+        """
+        for folder in (self.home, self.scratch_outputs):
+            lay_out_all(folder, {})
+        lay_out_all(self.work, source)
 
     @property
     def work(self) -> Path:

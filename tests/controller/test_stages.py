@@ -75,7 +75,6 @@ if mode == "daemon":
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], start_new_session=True)
 if mode == "bytes":
     sys.stdout.buffer.write(bytes(range(256)) * 10); sys.stderr.buffer.write(b"\\xff\\xfe"); sys.exit(1)
-out = os.environ["AR_OUTPUT_DIR"]
 if mode == "nomodel":
     sys.exit(0)
 if mode == "link":
@@ -528,3 +527,19 @@ def test_what_a_trial_plants_beside_the_frozen_is_tampering(tmp_path: Path) -> N
     settled = run_modes(tmp_path, PLANT + TRAIN, modes, settings={"concurrency": 1})
     assert {mode: s.outcome.status for mode, s in settled.items()} == {"good": Status.OK, **dict.fromkeys(modes, Status.TAMPERED)}
     assert sorted(path.name for path in (tmp_path / "run" / "frozen").iterdir()) == ["evaluate.py", "prepare.py"]
+
+
+SNEAK = """
+import json, os
+if os.environ["AR_PARAM_MODE"] == "sneak":
+    open("predict.py", "w").write("import json, os; json.dump(0.3, open(os.path.join(os.environ['AR_OUTPUT_DIR'], 'prediction.json'), 'w'))")
+    out = os.path.join(os.environ["AR_RUN_DIR"], "scratch", "outputs")
+    os.makedirs(out, exist_ok=True)
+    json.dump(0.3, open(os.path.join(out, "prediction.json"), "w"))
+assert "AR_OUTPUT_DIR" not in os.environ
+"""
+
+
+def test_predict_runs_its_own_source_and_only_it_writes_outputs(tmp_path: Path) -> None:
+    settled = run_modes(tmp_path, SNEAK + TRAIN, ["sneak"])
+    assert {mode: s.outcome.score for mode, s in settled.items()} == {"good": pytest.approx(0.04), "sneak": pytest.approx(0.04)}
