@@ -14,6 +14,7 @@ from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.trial import Budget, Candidate, Decision, History, Settled
 
 _TOP = 3  # candidates for which the last part of the budget is reserved
+_CLEARLY = 2.0  # standard errors by which the leader must be ahead to be tested before the last part: tests share alpha
 _LAST_PART = 0.5  # of what confirming may spend
 
 
@@ -162,21 +163,22 @@ class NoiseRule:
     ) -> tuple[list[int], int]:
         """Numbers to be measured once more each, and trials to be reserved for more of that.
 
-        One pair at a time for the leader while the policy goes on; half of what is still needed for the first of the top three
-        that is affordable once nothing but the reserve is left. What is not needed then goes back to the policy.
+        One pair at a time for a leader that is clearly ahead while the policy goes on; half of what is still needed for the first
+        of the top three that is affordable once nothing but the reserve is left. What is not needed then goes back to the policy.
         """
         comparisons = known.comparisons
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
-        top = [s.number for s in standings if self._is_promising(known, s, standings)][:_TOP]
+        top = [s.number for s in standings if self._is_promising(known, s)][:_TOP]
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
         least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
         reserve = left if budget.trials is not None and left >= least else 0
         at_end = budget.trials is not None and budget.trials <= reserve
         last_part = max(least, math.ceil(_LAST_PART * allowed)) if reserve else 0
-        pool, may_spend = (top, budget.trials or 0) if at_end else ([n for n in top if n == leader], left - last_part)
+        tested = [n for n in top if n == leader and known.ranking.lead(n, comparisons.confirmed) >= _CLEARLY]
+        pool, may_spend = (top, budget.trials or 0) if at_end else (tested, left - last_part)
         first = next((number for number in pool if costs[number] <= may_spend), None)
         repeats: list[int] = []
         if first is not None and not self._waits(known, pool, history):
@@ -195,13 +197,12 @@ class NoiseRule:
         noise_to_come = scored(history, reference)[0].n < self._seeds and reference in measured_again
         return noise_to_come or not measured_again.isdisjoint(pool)
 
-    def _is_promising(self, known: _Campaign, standing: Standing, standings: Sequence[Standing]) -> bool:
-        """Whether it is expected to be better than the one that is confirmed."""
+    def _is_promising(self, known: _Campaign, standing: Standing) -> bool:
+        """Whether it looks better than the one that is confirmed."""
         comparisons, ranking = known.comparisons, known.ranking
         if standing.number == comparisons.confirmed or standing.number in comparisons.beaten:
             return False
-        confirmed = next(s for s in standings if s.number == comparisons.confirmed)
-        return ranking.shrunken(standing) > ranking.shrunken(confirmed)
+        return ranking.gain(standing) > ranking.gain_of(comparisons.confirmed)
 
     # ---------------------------------------------------------------- what is said
     def _decide(self, known: _Campaign, number: int, standings: Sequence[Standing], leader: int, history: History) -> Decision:

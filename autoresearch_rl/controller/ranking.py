@@ -21,6 +21,7 @@ class Standing:
     Attributes:
         number: The candidate's.
         score: Its mean score, negative where scores are minimised.
+        paired: The reference's mean score under the same seeds, with the same sign.
         n: Scores that count: 1 where the seed is ignored, however often it was measured.
         lines: Lines of its patch and of those that it builds on.
         elapsed_s: Seconds that its first trial took.
@@ -31,6 +32,7 @@ class Standing:
 
     number: int
     score: float
+    paired: float
     n: int
     lines: int
     elapsed_s: float
@@ -55,6 +57,8 @@ class Ranking:
     _lines: dict[int, int] = field(default_factory=dict)  # by trial, where there are any
     _better: int = 0
     _squares: float = 0.0
+    _noise: float = 0.0  # variance of scores under other seeds, 0 while nothing is known of it
+    _spread: float = 0.0  # variance of true gains
 
     def follow(self, proposal: Proposal, number: int) -> None:
         """To be told of every trial that settles, whatever its end: later patches may build on its source."""
@@ -64,11 +68,14 @@ class Ranking:
 
     def take(self, history: History, candidate: Candidate) -> None:
         """Takes a candidate that has a score, after one of its trials has settled."""
-        mine = _standing(candidate, history.direction, self._lines.get(candidate.number, 0), candidate.number == self.reference)
+        reference = history.candidate(self.reference)
+        assert reference is not None
+        mine = _standing(candidate, reference, history.direction, self._lines.get(candidate.number, 0))
         self._standings[mine.number] = mine
-        if candidate.n == 1 and (gain := self._gain(mine)) > 0:
+        if candidate.n == 1 and (gain := self.gain(mine)) > 0:
             self._better += 1
             self._squares += gain * gain
+        self._weigh()
         if len(self._standings) > _KEPT:
             kept = {self.reference, history.leader, history.confirmed, mine.number}
             del self._standings[next(s.number for s in reversed(self.standings()) if s.number not in kept)]
@@ -82,12 +89,30 @@ class Ranking:
         shrunken = {number: self.shrunken(standing) for number, standing in self._standings.items()}
         return sorted(self._standings.values(), key=lambda s: (-shrunken[s.number], -s.score, s.number))
 
+    def gain(self, standing: Standing) -> float:
+        """How much better than the reference its scores are.
+
+        Half with the scores under the same seeds, half with the mean of all: the former is exact where the seed moves all candidates
+        alike, the latter where each has noise of its own; half and half is not far from the better one in either case.
+        """
+        return standing.score - (standing.paired + self._standings[self.reference].score) / 2
+
+    def gain_of(self, number: int) -> float:
+        """The same by number, of one that is in the standings: the reference, the leader and the confirmed one always are."""
+        return self.gain(self._standings[number])
+
     def shrunken(self, standing: Standing) -> float:
         """The gain over the reference that is to be expected of it under other seeds."""
-        gain, noise = self._gain(standing), self._noise
+        gain, noise = self.gain(standing), self._noise
         if gain <= 0 or noise == 0:
             return gain
         return gain * standing.n * self._spread / (standing.n * self._spread + noise)
+
+    def lead(self, number: int, other: int) -> float:
+        """Difference of their shrunken means in standard errors, infinite where there is no noise."""
+        mine, theirs = self._standings[number], self._standings[other]
+        difference, error = self.shrunken(mine) - self.shrunken(theirs), self._error(mine, theirs)
+        return difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
 
     def leader(self, standings: Sequence[Standing]) -> Standing:
         """The simplest of those that cannot be told from the best, among them the cheapest, among them the best."""
@@ -98,20 +123,13 @@ class Ranking:
         cheapest = min(s.elapsed_s for s in simple)
         return next(s for s in simple if s.elapsed_s <= _AS_CHEAP * cheapest)
 
-    def _gain(self, standing: Standing) -> float:
-        return standing.score - self._standings[self.reference].score
-
-    @property
-    def _noise(self) -> float:
-        """Variance of scores under other seeds, 0 while nothing is known of it."""
-        freedom = sum(standing.freedom for standing in self._standings.values())
-        return sum(standing.squares for standing in self._standings.values()) / freedom if freedom else 0.0
-
-    @property
-    def _spread(self) -> float:
-        """Variance of true gains."""
-        noise = self._noise * (1 + 1 / self._standings[self.reference].n)
-        return max(0.0, self._squares / self._better - noise) if self._better else 0.0
+    def _weigh(self) -> None:
+        """Estimates both variances anew."""
+        standings = self._standings.values()
+        freedom = sum(standing.freedom for standing in standings)
+        self._noise = math.fsum(standing.squares for standing in standings) / freedom if freedom else 0.0
+        by_chance = self._noise * (1 + 1 / self._standings[self.reference].n)
+        self._spread = max(0.0, self._squares / self._better - by_chance) if self._better else 0.0
 
     def _error(self, left: Standing, right: Standing) -> float:
         """Standard error of the difference of two shrunken gains."""
@@ -124,17 +142,26 @@ class Ranking:
         return noise * spread / (standing.n * spread + noise)
 
 
-def _standing(candidate: Candidate, direction: str, lines: int, is_reference: bool) -> Standing:
-    scores = [settled.outcome.score for settled in candidate.trials if settled.outcome.score is not None]
+def _standing(candidate: Candidate, reference: Candidate, direction: str, lines: int) -> Standing:
+    scores, theirs = _scores(candidate), _scores(reference)
     sign = -1.0 if direction == "minimize" else 1.0
-    repeated = scores if is_reference else [] if ignores_seed(candidate) else scores[1:]
-    mean = math.fsum(repeated) / len(repeated) if repeated else 0.0
+    again = list(scores.values())[candidate.number != reference.number :]
+    if candidate.number != reference.number and ignores_seed(candidate):
+        again = []
+    mean = math.fsum(again) / len(again) if again else 0.0
+    paired = [theirs[seed] for seed in scores if seed in theirs] or list(theirs.values())
     return Standing(
         number=candidate.number,
-        score=sign * math.fsum(scores) / len(scores),
+        score=sign * math.fsum(scores.values()) / len(scores),
+        paired=sign * math.fsum(paired) / len(paired),
         n=1 if ignores_seed(candidate) else len(scores),
         lines=lines,
         elapsed_s=candidate.trials[0].outcome.elapsed_s,
-        squares=math.fsum((score - mean) ** 2 for score in repeated),
-        freedom=max(0, len(repeated) - 1),
+        squares=math.fsum((score - mean) ** 2 for score in again),
+        freedom=max(0, len(again) - 1),
     )
+
+
+def _scores(candidate: Candidate) -> dict[int, float]:
+    """By seed, in the order settled."""
+    return {s.trial.seed: s.outcome.score for s in candidate.trials if s.outcome.score is not None}
