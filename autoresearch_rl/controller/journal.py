@@ -187,18 +187,15 @@ def read(run_dir: Path) -> Iterator[Entry]:
 
 def _lines(path: Path, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
     """(line number, parsed row, offset of the line's end) of each whole line; checks order and checksums."""
-    end, bad = 0, ""
+    end = 0
     for number, line in enumerate(stream, start=1):
-        if bad:
-            raise JournalError(f"{path}: line {number - 1} is broken ({bad}); the journal cannot be trusted from there on")
+        if not line.endswith(b"\n"):
+            return  # torn by a crash, or a live controller is writing it; what it adds meanwhile is another reading's
         row, bad = _parse(line, number - 1)
-        if not bad:
-            end += len(line)
-            yield number, row, end
-        elif not line.endswith(b"\n"):
-            return  # a live controller may be writing it; what it adds meanwhile is another reading's
-    if bad:
-        _LOG.warning("%s: the last line is torn (%s) and left out", path, bad)
+        if bad:
+            raise JournalError(f"{path}: line {number} is broken ({bad}); the journal cannot be trusted from there on")
+        end += len(line)
+        yield number, row, end
 
 
 def _parse(line: bytes, seq: int) -> tuple[dict[str, Any], str]:
