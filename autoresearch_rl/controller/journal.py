@@ -259,7 +259,8 @@ def _plain(value: Any, blobs: Blobs) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, blobs) for key, item in value.items()}
+        # A key of a memo may look like the mark of a blob: whatever begins with $ gets one more.
+        return {f"${key}" if str(key).startswith("$") else str(key): _plain(item, blobs) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item, blobs) for item in value]
     return value
@@ -268,8 +269,8 @@ def _plain(value: Any, blobs: Blobs) -> Any:
 def _unblob(value: Any, blobs: Blobs) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"$blob"}:
-            return json.loads(blobs.get(value["$blob"]))
-        return {key: _unblob(item, blobs) for key, item in value.items()}
+            return _unblob(json.loads(blobs.get(value["$blob"])), blobs)
+        return {key[1:] if key.startswith("$") else key: _unblob(item, blobs) for key, item in value.items()}
     return [_unblob(item, blobs) for item in value] if isinstance(value, list) else value
 
 
