@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoresearch_rl.controller.settings import Settings, ask_seed
 from autoresearch_rl.errors import PolicyError
@@ -57,6 +57,8 @@ class Proposer:
         try:
             proposals = tuple(self.policy.propose(ask))
             self._check(proposals, effect.count, history)
+            # As the journal will have it: a policy sees the same memo before and after a resume, lists where it had put tuples.
+            proposals = tuple(replace(proposal, memo=json.loads(json.dumps(dict(proposal.memo)))) for proposal in proposals)
         except (Exception, SystemExit) as error:  # foreign code: the one place where a policy's failure becomes a value
             _LOG.warning("the policy failed on ask %d", effect.ask, exc_info=not isinstance(error, PolicyError))
             return Proposed(ask=effect.ask, error=f"{type(error).__name__}: {error}")
@@ -87,11 +89,13 @@ def _known(number: int, history: History) -> bool:
 
 def _is_json(proposal: Proposal) -> bool:
     """Whether the journal can hold it."""
+    texts = (proposal.patch, proposal.rationale, proposal.source)
     try:
-        json.dumps(dict(proposal.memo))
+        # Neither lone surrogates nor NaN would come back from the journal as they were.
+        json.dumps([dict(proposal.memo), *texts], ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
         return False
-    return all(isinstance(text, str) for text in (proposal.patch, proposal.rationale, proposal.source))
+    return all(isinstance(text, str) for text in texts)
 
 
 def _no_model(_: LlmRequest) -> LlmReply:

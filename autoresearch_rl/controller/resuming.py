@@ -96,7 +96,7 @@ def first(entries: Iterable[Entry]) -> Opened:
 
 def _same(left: Record | Reported, right: Record | Reported) -> bool:
     """Whether they would be the same line of a journal."""
-    return type(left) is type(right) and _text(left) == _text(right)
+    return left == right or (type(left) is type(right) and _text(left) == _text(right))
 
 
 def _text(record: Record | Reported) -> str:

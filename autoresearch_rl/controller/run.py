@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,7 @@ from typing import Any
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
 from autoresearch_rl.controller.journal import Blobs, Journal, read
+from autoresearch_rl.controller.leases import Leases
 from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
@@ -35,6 +38,8 @@ from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.trial import History
 
+_LOG = logging.getLogger(__name__)
+_CLOSE_S = 20.0
 _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
 
 
@@ -112,7 +117,8 @@ def replay_run(plan: Plan, run_dir: Path) -> str:
     changed = {name: was for name, was in opened.versions.items() if was != _versions().get(name)}
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        return proposer.answer(effect, campaign.log.view(), elapsed_s)
+        # With the limits of then, which a resume may have changed: policies see the budget.
+        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
 
     rest = replay(campaign, entries, None if changed else answer)
     said = "every decision and proposal came out the same" if not changed else "every decision came out the same"
@@ -132,6 +138,7 @@ class _Site:
 
     plan: Plan
     run_dir: Path
+    cache_dir: Path
     journal: Journal
     local: Target
     kill: Callable[[], None]
@@ -158,6 +165,7 @@ class _Site:
             yield cls(
                 plan=plan,
                 run_dir=run_dir,
+                cache_dir=cache_dir,
                 journal=journal,
                 local=local,
                 kill=kill,
@@ -218,6 +226,7 @@ class _Site:
                 guard=self.guard,
                 grace_s=settings.grace_s,
                 keep_workspaces=settings.keep_workspaces,
+                leases=Leases(self.cache_dir.parent),
                 clock=clock,
                 post=live.inbox.put,
             )
@@ -294,8 +303,16 @@ def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:
 
 
 def _close(*targets: Target) -> None:
+    """Closes targets. One that hangs is given up and named: it must not keep the campaign from ending."""
     for target in targets:
-        target.close()
+        closing = threading.Thread(target=target.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_S)
+        if closing.is_alive():
+            name = type(target).__name__
+            _LOG.warning(
+                "target %s has not closed within %g s; look for processes of this campaign that still run", name, _CLOSE_S
+            )
 
 
 def _versions() -> dict[str, str]:

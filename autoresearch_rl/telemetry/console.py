@@ -126,7 +126,7 @@ class PlainSink:
     def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
-        self._since = ""
+        self._since, self._now = "", False
 
     def __enter__(self) -> Self:
         self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
@@ -138,7 +138,8 @@ class PlainSink:
         if not self._tally.is_new(entry) or isinstance(record, Reported):
             return
         self._tally.feed(entry)
-        said = self._line(record) if entry.at >= self._since else ""
+        self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
+        said = self._line(record) if self._now else ""
         if said:
             self._file.write(f"[{duration(entry.elapsed_s):>6}] {printable(said)}\n")
             self._file.flush()
