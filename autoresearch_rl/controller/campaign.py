@@ -167,7 +167,8 @@ class Campaign:
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
-        self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
+        # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
+        self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
         self.log.settle(trial, outcome)
         effects = []
         for decision in self.settings.keep(self.log.view()):

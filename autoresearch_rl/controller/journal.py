@@ -295,6 +295,21 @@ def _plain(value: Any, blobs: Blobs | None) -> Any:
     return _text(value) if isinstance(value, str) else value
 
 
+def storable(value: object, levels: int = 100) -> bool:
+    """Whether plain JSON comes back from the journal as it is: text, finite numbers, not nested deeper than `levels`."""
+    match value:
+        case str():
+            return _text(value) == value
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return levels > 0 and all(storable(str(key)) and storable(item, levels - 1) for key, item in value.items())
+        case list() | tuple():
+            return levels > 0 and all(storable(item, levels - 1) for item in value)
+        case _:
+            return value is None or isinstance(value, int)
+
+
 def _text(value: str) -> str:
     """As it is where it is text; lone surrogates (file names that are no UTF-8, in a message) could not be read back."""
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Protocol
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.journal import Journal, in_use
+from autoresearch_rl.controller.journal import Journal, in_use, storable
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.controller.workspace import drop_model, point_best
@@ -211,11 +211,12 @@ class Live:
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 raw: Mapping[str, object] = json.loads(path.read_text())
-                json.dumps(raw, ensure_ascii=False, allow_nan=False).encode()  # or the journal could not hold it as it is
                 request = Requested(request=str(raw["request"]), arguments=dict(raw))
+                if not storable(request.arguments):
+                    raise ValueError("it holds what the journal cannot")
                 path.unlink()
                 return request
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
                 with suppress(OSError):  # somebody else took it away, or the disk is read-only
                     path.rename(path.with_suffix(".bad"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from autoresearch_rl.controller.journal import storable
 from autoresearch_rl.controller.settings import Settings, ask_seed
 from autoresearch_rl.errors import PolicyError
 from autoresearch_rl.events import AskPolicy, Proposed
@@ -88,14 +89,9 @@ def _known(number: int, history: History) -> bool:
 
 
 def _is_json(proposal: Proposal) -> bool:
-    """Whether the journal can hold it."""
+    """Whether the journal can hold it, and give it back."""
     texts = (proposal.patch, proposal.rationale, proposal.source)
-    try:
-        # Neither lone surrogates nor NaN would come back from the journal as they were.
-        json.dumps([dict(proposal.memo), *texts], ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return all(isinstance(text, str) for text in texts)
+    return all(isinstance(text, str) for text in texts) and storable([dict(proposal.memo), *texts])
 
 
 def _no_model(_: LlmRequest) -> LlmReply:

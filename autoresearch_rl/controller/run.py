@@ -302,16 +302,16 @@ def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:
         )
 
 
-def _close(*targets: Target) -> None:
+def _close(*targets: Target, limit_s: float = _CLOSE_S) -> None:
     """Closes targets. One that hangs is given up and named: it must not keep the campaign from ending."""
     for target in targets:
         closing = threading.Thread(target=target.close, name="close", daemon=True)
         closing.start()
-        closing.join(_CLOSE_S)
+        closing.join(limit_s)
         if closing.is_alive():
             name = type(target).__name__
             _LOG.warning(
-                "target %s has not closed within %g s; look for processes of this campaign that still run", name, _CLOSE_S
+                "target %s has not closed within %g s; look for processes of this campaign that still run", name, limit_s
             )
 
 
