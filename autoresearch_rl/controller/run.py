@@ -103,8 +103,8 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
 def replay_run(plan: Plan, run_dir: Path) -> str:
     """Feeds a run directory's journal to a fresh reducer and policy; returns a sentence on what was compared.
 
-    Proposals are compared only where the libraries that they depend on have the versions of then. Raises JournalError with
-    the first difference.
+    Raises JournalError with the first difference. Proposals may differ, and the first that does is told, where the libraries
+    that they depend on have other versions than then, or this is another processor.
     """
     entries = list(read(run_dir))
     opened = first(entries)
@@ -114,17 +114,27 @@ def replay_run(plan: Plan, run_dir: Path) -> str:
     direction: Any = opened.direction
     campaign = Campaign(settings, sources, direction=direction, request=task.resources, devices=opened.devices)
     proposer = Proposer(plan.policy, task.search_space, settings)
-    changed = {name: was for name, was in opened.versions.items() if was != _versions().get(name)}
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
         # With the limits of then, which a resume may have changed: policies see the budget.
         return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
 
-    rest = replay(campaign, entries, None if changed else answer)
-    said = "every decision and proposal came out the same" if not changed else "every decision came out the same"
-    notes = [f"proposals were not compared, since {name} was {was} then" for name, was in sorted(changed.items())[:1]]
-    notes += [f"the last event's {len(rest)} decisions were not written before the end"] if rest else []
-    return "; ".join([f"{len(entries)} entries: {said}", *notes])
+    changed, differing = _changed(opened), list[str]()
+    rest = replay(campaign, entries, answer, differing.append if changed else None)
+    what = "decision" if differing else "decision and proposal"
+    notes = [f"{len(entries)} entries: every {what} came out the same"]
+    if differing:
+        notes.append(f"{len(differing)} answers of the policy differ, as they may since {changed}; the first: {differing[0]}")
+    if rest:
+        notes.append(f"the last event's {len(rest)} decisions were not written before the end")
+    return "; ".join(notes)
+
+
+def _changed(opened: Opened) -> str:
+    """What proposals depend on and is not as it was when the campaign was opened; empty if all is."""
+    now = {**_versions(), "cpu": facts()["cpu"]}
+    then = {**opened.versions, **{name: cpu for name, cpu in opened.hardware.items() if name == "cpu"}}
+    return ", ".join(f"{name} was {was}" for name, was in sorted(then.items()) if now.get(name) != was)
 
 
 def equipped_as(settings: Settings, opened: Opened) -> Settings:
