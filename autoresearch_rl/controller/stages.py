@@ -25,6 +25,7 @@ from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, T
 
 _METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
 _LAST_BYTES = 1_000_000
+_FULL_BYTES = 65_536
 
 
 @dataclass
@@ -135,6 +136,9 @@ class _Attempt:
             if held:
                 self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=held))
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
+        if end.status is Status.FAILED and shutil.disk_usage(self.stages.run_dir).free < _FULL_BYTES:
+            # Which may be its own doing or not; it runs again, at most `max_attempts` times, once its folders are dropped.
+            end = Outcome(status=Status.LOST, message=f"the disk of {self.stages.run_dir} was full: {end.message}")
         return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
 
     @property

@@ -25,6 +25,14 @@ if {condition} and os.path.exists({pid!r}):
     os.kill(int(open({pid!r}).read()), signal.SIGKILL)
 """
 
+HOG = """
+import os
+if os.environ["AR_RUN_DIR"].endswith("{number:04d}/1"):
+    with open("hog", "wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+"""
+
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -88,11 +96,14 @@ def plan_for(folder: Path, where: str, count: int, act: Callable[[], object] = d
         condition = f"os.environ.get({variable!r}, '').split('/trials/')[-1].startswith('{count:04d}/1')"
         killing = KILL.format(condition=condition, pid=pid) if where == stage else ""
         texts[name] = killing + text
+    if where == "hog":
+        texts["train.py"] = HOG.format(number=count) + TRAIN
     task = tiny_task(folder / "task", texts)
     policy: Any = AtAsk(task.search_space, count) if where == "ask" else Random(space=task.search_space)
     keep = AtDecision(count) if where == "decision" else StrictRule("loss")
     sinks = {"dying": AtRecord(count, act)} if where == "record" else {}
-    return plan_of(task, policy=policy, telemetry=sinks, max_trials=TRIALS, concurrency=2, keep=keep, grace_s=0.5)
+    concurrency = 1 if where == "hog" else 2
+    return plan_of(task, policy=policy, telemetry=sinks, max_trials=TRIALS, concurrency=concurrency, keep=keep, grace_s=0.5)
 
 
 def take_up(folder: Path, where: str, count: int) -> Finished:
@@ -101,7 +112,7 @@ def take_up(folder: Path, where: str, count: int) -> Finished:
     return resume(plan, folder / "run", limits={}, cache_dir=folder / "cache", announce=lambda _: None)
 
 
-def check_end(folder: Path, finished: Finished, before: Sequence[Entry]) -> None:
+def check_end(folder: Path, finished: Finished, before: Sequence[Entry], where: str = "nowhere") -> None:
     """What holds once a campaign that was broken off has been taken up and has ended."""
     entries = list(read(folder / "run"))
     assert not finished.stop.failed, finished.stop.reason
@@ -111,4 +122,4 @@ def check_end(folder: Path, finished: Finished, before: Sequence[Entry]) -> None
     assert sorted(good) == list(range(TRIALS)), "every trial counts once"
     starts = [(e.record.trial.number, e.record.trial.attempt) for e in entries if isinstance(e.record, StartTrial)]
     assert len(set(starts)) == len(starts), "every attempt has a folder of its own"
-    assert "came out the same" in replay_run(plan_for(folder, "nowhere", 0), folder / "run")
+    assert "came out the same" in replay_run(plan_for(folder, where, 0), folder / "run")

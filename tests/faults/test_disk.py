@@ -53,13 +53,20 @@ if kind != "limit":
     mount("-t", "tmpfs", "-o", "size=2m", "tmpfs")
 said = ""
 try:
-    where = "nowhere" if kind == "readonly" else "record"
+    where = {"readonly": "nowhere", "hog": "hog"}.get(kind, "record")
     finished = go(plan_for(folder, where, count, limit if kind == "limit" else fill), folder)
     said = finished.stop.reason if finished.stop.failed else ""
     print("ended:", finished.stop.reason)
 except ArrlError as error:
     said = str(error)
     print("raised:", type(error).__name__, error)
+if kind == "hog":
+    assert not said
+    check_end(folder, finished, [], "hog")
+    (lost,) = [e.record.outcome for e in read(folder / "run") if getattr(e.record, "outcome", None) and e.record.number == count][:-1]
+    print(lost.status, lost.message)
+    print("WHOLE")
+    raise SystemExit
 if kind == "readonly":
     mount("-o", "remount,ro")
     for act in (lambda: take_up(folder, "nowhere", 0), lambda: ask_stop(folder / "run")):
@@ -117,6 +124,12 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path, count: int, left: int) -> 
 @pytest.mark.parametrize("left", [0, 500, 8_000])
 def test_no_room_at_any_record(tmp_path: Path, kind: str, count: int, left: int) -> None:
     run(tmp_path, kind, count, left)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_trial_that_fills_the_disk_runs_again_and_nobody_else_suffers(tmp_path: Path, number: int) -> None:
+    said = run(tmp_path, "hog", number, 0)
+    assert f"lost the disk of {tmp_path / 'run'} was full: train ended with exit code 1" in said
 
 
 def test_a_read_only_run_directory(tmp_path: Path) -> None:
