@@ -43,6 +43,7 @@ test-fast: .venv/.test ## what takes less than two minutes
 soak: .venv/.test system ## full matrices, long fault runs, fuzzing
 	@PROPTEST_CASES=20000 PYO3_BUILD_EXTENSION_MODULE=1 cargo test --quiet --release --lib
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal -m soak
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not slow" tests/core tests/controller tests/policy tests/test_space.py
 
 .PHONY: lint
 lint: .venv/.test ## ruff, mypy --strict, stubtest, cargo fmt, clippy

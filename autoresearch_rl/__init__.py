@@ -1,44 +1,48 @@
 """autoresearch-rl: machine-learning research that runs itself.
 
-Public names, flat. This module is imported by training scripts too (for `emit_progress`), so it takes only what is light.
+Public names, flat. Each is imported on first use, so that a training script pays for `emit_progress` only.
 """
 
-from autoresearch_rl.errors import (
-    ArrlError,
-    CampaignError,
-    ConfigError,
-    EvaluatorError,
-    ForecastError,
-    JournalError,
-    LaunchError,
-    PatchError,
-    PolicyError,
-    PoolError,
-    Problem,
-    SealError,
-)
-from autoresearch_rl.events import Entry
-from autoresearch_rl.policy import Policy
-from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
-from autoresearch_rl.target.progress import emit_progress
-from autoresearch_rl.telemetry import Sink, Telemetry
-from autoresearch_rl.trial import (
-    Ask,
-    Budget,
-    Candidate,
-    Curve,
-    Decision,
-    History,
-    Order,
-    Outcome,
-    Progress,
-    Proposal,
-    Settled,
-    Status,
-    Trial,
-    Verdict,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autoresearch_rl.errors import (
+        ArrlError,
+        CampaignError,
+        ConfigError,
+        EvaluatorError,
+        ForecastError,
+        JournalError,
+        LaunchError,
+        PatchError,
+        PolicyError,
+        PoolError,
+        Problem,
+        SealError,
+    )
+    from autoresearch_rl.events import Entry
+    from autoresearch_rl.policy import Policy
+    from autoresearch_rl.space import SearchSpace
+    from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
+    from autoresearch_rl.target.progress import emit_progress
+    from autoresearch_rl.telemetry import Sink, Telemetry
+    from autoresearch_rl.trial import (
+        Ask,
+        Budget,
+        Candidate,
+        Curve,
+        Decision,
+        History,
+        Order,
+        Outcome,
+        Progress,
+        Proposal,
+        Settled,
+        Status,
+        Trial,
+        Verdict,
+    )
 
 __all__ = [
     "ArrlError",
@@ -80,3 +84,15 @@ __all__ = [
     "Verdict",
     "emit_progress",
 ]
+
+_HOMES = ("target.progress", "errors", "trial", "policy", "space", "target", "telemetry", "events")
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the first module that has it."""
+    if name in __all__:
+        for home in _HOMES:
+            value = getattr(import_module(f"{__name__}.{home}"), name, None)
+            if value is not None:
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -58,3 +58,6 @@ def run(arguments: list[str]) -> int:
     except HydraException as error:
         print(f"arrl: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a cache that cannot be written: nothing of ours to trace
+        print(f"arrl: {error}", file=sys.stderr)
+        return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import shutil
 import sys
@@ -130,6 +131,8 @@ def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[
         remedy = f"Only limits can be changed: {', '.join(f'controller.{name}' for name in LIMITS)}; and plugins=[...]."
         message = f"{wrong[0]} cannot be changed when a campaign is resumed or replayed."
         raise ConfigError([Problem(code="resume-override", message=message, remedy=remedy)])
+    if opened.cwd and Path(opened.cwd).is_dir():
+        os.chdir(opened.cwd)  # mlflow.db and the like are where they were
     config = OmegaConf.create(opened.config)
     assert isinstance(config, DictConfig)
     config.plugins = plugins
@@ -230,7 +233,7 @@ def with_task_folder(arguments: list[str]) -> list[str]:
     """
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument and not argument.startswith("-"))
     named = given.get("task.path")
-    if given.get("task", "folder") != "folder":
+    if given.get("task", "folder") != "folder" or "--hydra-help" in arguments:
         return arguments
     if named is None and not (Path("task.yaml").is_file() or "task" in given):
         return arguments

@@ -33,6 +33,7 @@ class Opened:
         devices: Indices of the devices behind a resource, by name.
         max_trials: None where trials are not limited.
         prepare_s: Seconds that preparing the data took just before.
+        cwd: Working directory, to which relative addresses in the configuration refer.
         tags: Further facts shown by telemetry (`policy`, `target`, `sweep`, `isolation`).
     """
 
@@ -54,6 +55,7 @@ class Opened:
     devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     max_trials: int | None = None
     prepare_s: float = 0.0
+    cwd: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

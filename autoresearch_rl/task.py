@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.space import SearchSpace
+from autoresearch_rl.trial import ParamValue
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
@@ -272,7 +273,12 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _fill(part: str, params: Mapping[str, Any]) -> str:
-    return _FIELD.sub(lambda match: str(params[match[1]]) if match[1] in params else match[0], part)
+    return _FIELD.sub(lambda match: parameter_text(params[match[1]]) if match[1] in params else match[0], part)
+
+
+def parameter_text(value: ParamValue) -> str:
+    """A parameter's value as a trial sees it in its arguments and variables."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bytes(path: Path) -> bytes:

@@ -183,7 +183,8 @@ class Decision:
         reason: One sentence, used as log line, ledger field, MLflow tag and feedback to language models alike.
         leads: Whether the candidate becomes the leader: default parent of patches and reference for cancelling.
         evidence: Numbers behind the reason, by name.
-        repeats: Numbers of candidates that should be measured under one more seed each.
+        repeats: Numbers of candidates that should be measured under one more seed each; a number may stand there several times.
+        reserve: Trials that no policy should get, for repeats that may be asked for later; the latest decision's holds.
     """
 
     candidate: int
@@ -192,6 +193,7 @@ class Decision:
     leads: bool = False
     evidence: Mapping[str, float] = field(default_factory=dict)
     repeats: tuple[int, ...] = ()
+    reserve: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

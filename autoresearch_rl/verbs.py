@@ -105,11 +105,12 @@ def resume(arguments: list[str]) -> int:
 def replay(arguments: list[str]) -> int:
     """Checks that a journal's decisions and proposals come out the same."""
     options = parser("replay").parse_args(arguments)
-    config, _ = composition.recorded(options.run_dir, options.overrides)
+    run_dir: Path = options.run_dir.absolute()
+    config, _ = composition.recorded(run_dir, options.overrides)
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.run import replay_run
 
-    print(replay_run(assemble(config), options.run_dir))
+    print(replay_run(assemble(config), run_dir))
     return 0
 
 

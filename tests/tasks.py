@@ -41,11 +41,11 @@ os.write(int(os.environ["AR_ANSWER_FD"]), json.dumps({"loss": (prediction - 0.3)
 """
 
 
-def task_config(folder: Path, files: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
-    """Writes the task's files (some replaced by `files`) and returns its configuration with `changes`."""
-    texts = {"prepare.py": PREPARE, "train.py": TRAIN, "predict.py": PREDICT, "evaluate.py": EVALUATE, **(files or {})}
+def task_config(folder: Path, texts: Mapping[str, str] | None = None, /, **changes: Any) -> dict[str, Any]:
+    """Writes the task's files (some replaced by `texts`) and returns its configuration with `changes`."""
+    written = {"prepare.py": PREPARE, "train.py": TRAIN, "predict.py": PREDICT, "evaluate.py": EVALUATE, **(texts or {})}
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
+    for name, text in written.items():
         (folder / name).write_text(textwrap.dedent(text).lstrip())
     config: dict[str, Any] = {
         "path": folder,
@@ -63,6 +63,6 @@ def task_config(folder: Path, files: Mapping[str, str] | None = None, **changes:
     return {key: value for key, value in {**config, **changes}.items() if value is not ...}
 
 
-def tiny_task(folder: Path, files: Mapping[str, str] | None = None, **changes: Any) -> Task:
+def tiny_task(folder: Path, texts: Mapping[str, str] | None = None, /, **changes: Any) -> Task:
     """The task itself."""
-    return Task(**task_config(folder, files, **changes))
+    return Task(**task_config(folder, texts, **changes))

@@ -13,6 +13,7 @@ from typing import Literal
 
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.curve import CurveBuilder
+from autoresearch_rl.controller.keeping import REPEAT
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stopping import stop_rules
@@ -35,7 +36,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import HistoryLog, Order, Outcome, Proposal, Status, Trial
+from autoresearch_rl.trial import Budget, HistoryLog, Order, Outcome, Proposal, Status, Trial
 
 _POLICY_ERRORS_IN_A_ROW = 3
 
@@ -82,6 +83,7 @@ class Campaign:
         self._orphans: set[int] = set()  # ran when the controller died, and have not settled as lost yet
         self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
+        self._reserve = 0  # trials that the keep rule wants for repeats
         self._curves: dict[int, CurveBuilder] = {}
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
@@ -147,8 +149,8 @@ class Campaign:
             return []
         curve = self._curves.setdefault(event.number, CurveBuilder())
         curve.add(event.progress, elapsed_s)
-        if event.number == 0 or self._ending:
-            return []  # everything is measured against the baseline, and what ends the campaign has ordered already
+        if event.number == 0 or trial.proposal.repeat_of is not None or self._ending:
+            return []  # no baseline for the others, only the lucky seeds in a mean; and what ends the campaign has ordered already
         order = rule.judge(curve.build(), self._progress_metric, self.log.view())
         if order is None:
             return []
@@ -171,8 +173,9 @@ class Campaign:
         self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
         self.log.settle(trial, outcome)
         effects = []
-        for decision in self.settings.keep(self.log.view()):
+        for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
             self.log.decide(decision)
+            self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
             for root in decision.repeats:
                 effects += self._repeat(root)
@@ -247,7 +250,7 @@ class Campaign:
         promised = self._numbers + (self._open_ask.count if self._open_ask is not None else 0)
         if first is None or promised >= (self.settings.max_trials or math.inf):
             return []
-        return self._submit(replace(first.trial.proposal, repeat_of=root, source="keep rule", memo={}))
+        return self._submit(replace(first.trial.proposal, repeat_of=root, source=REPEAT, memo={}))
 
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)
@@ -312,7 +315,14 @@ class Campaign:
         free = self._pool.free
         startable = min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
         left = math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
-        return int(min(startable + self._lookahead() - len(self._waiting), left))
+        return int(min(startable + self._lookahead() - len(self._waiting), left - self._reserve))
+
+    def _budget(self, elapsed_s: float) -> Budget:
+        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
+        return Budget(
+            trials=None if limit is None else max(0, limit - self._numbers),
+            wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
+        )
 
     def _lookahead(self) -> int:
         if self.settings.lookahead != "auto":

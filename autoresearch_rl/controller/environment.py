@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from autoresearch_rl.task import Task
+from autoresearch_rl.task import Task, parameter_text
 from autoresearch_rl.trial import Params
 
 # CUDA_VISIBLE_DEVICES: who keeps devices from us keeps them from trials too; the resources granted to a trial replace it.
@@ -37,9 +37,5 @@ def expose(folders: Mapping[str, Path]) -> dict[str, str]:
 
 def parameter_environment(params: Params) -> dict[str, str]:
     """`AR_PARAMS_JSON` and one `AR_PARAM_<NAME>` for each parameter."""
-    named = {f"AR_PARAM_{name.upper()}": _text(value) for name, value in params.items()}
+    named = {f"AR_PARAM_{name.upper()}": parameter_text(value) for name, value in params.items()}
     return {"AR_PARAMS_JSON": json.dumps(dict(params)), **named}
-
-
-def _text(value: bool | int | float | str) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -148,10 +148,12 @@ class Journal:
         return entry
 
     def _sync_groups(self) -> None:
-        while not self._closing.is_set():
+        last = False
+        while not last:
             self._dirty.wait()
             self._closing.wait(0.5)
             self._dirty.clear()
+            last = self._closing.is_set()  # looked at before syncing, so that what came before the end is synced
             try:
                 self.blobs.sync()
                 os.fdatasync(self._descriptor)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from autoresearch_rl.trial import Decision, History, Status
+from autoresearch_rl.trial import Budget, Decision, History, Outcome, Status
+
+REPEAT = "keep rule"
+"""`Proposal.source` of the repeats that a keep rule asks for."""
 
 
 class KeepRule(Protocol):
     """Called by the loop's thread after each settled trial, which is the last of `history`; must be deterministic."""
 
-    def __call__(self, history: History) -> Sequence[Decision]:
-        """Returns decisions about candidates; the latest for a candidate holds."""
+    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
+        """Returns decisions about candidates; the latest for a candidate holds. `budget` is what is left now."""
         ...
 
 
@@ -22,14 +25,13 @@ class StrictRule:
     def __init__(self, metric: str) -> None:
         self._metric = metric
 
-    def __call__(self, history: History) -> Sequence[Decision]:
+    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         """Returns one decision, about the candidate of the trial that settled last."""
         (last,) = history.last(1)
         number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
         candidate = history.candidate(number)
         if candidate is None or candidate.mean is None or last.outcome.status is not Status.OK:
-            first = last.outcome.message.splitlines()[0] if last.outcome.message else "no score"
-            return [Decision(candidate=number, verdict="discard", reason=f"{last.outcome.status}: {first}")]
+            return [Decision(candidate=number, verdict="discard", reason=no_score(last.outcome))]
         mine = f"{self._metric} {candidate.mean:.6g}"
         evidence = {"mean": candidate.mean, "n": float(candidate.n)}
         leader = history.candidate(history.leader) if history.leader is not None else None
@@ -44,3 +46,8 @@ class StrictRule:
             return [Decision(candidate=number, verdict="keep", reason=reason, leads=True, evidence=evidence)]
         reason = f"{mine} does not beat {leader.mean:.6g} of trial {leader.number}"
         return [Decision(candidate=number, verdict="discard", reason=reason, evidence=evidence)]
+
+
+def no_score(outcome: Outcome) -> str:
+    """The reason of a decision about a trial that ended without a score."""
+    return f"{outcome.status}: {outcome.message.splitlines()[0] if outcome.message else 'no score'}"

@@ -88,6 +88,7 @@ class Live:
     _controls: dict[tuple[int, int], Control] = field(default_factory=dict)
     _end: StopCampaign | None = None
     _polled_s: float = 0.0
+    _taken: set[str] = field(default_factory=set)
 
     def run(self, begin: Sequence[Event], trials: RunTrial) -> tuple[StopCampaign, History]:
         """Begins with these events; returns why it ended, and its history.
@@ -194,14 +195,15 @@ class Live:
     def _retain(self, decision: Decision) -> None:
         """Points `best` to what is kept, drops models of what is not."""
         number = decision.candidate
-        settled = self.campaign.log.view().find(number)
-        if settled is None:
+        candidate = self.campaign.log.view().candidate(number)
+        if candidate is None:
             return
         try:
             if decision.verdict == "keep":
-                point_best(self.run_dir, number, settled.trial.attempt)
+                point_best(self.run_dir, number, candidate.trials[0].trial.attempt)
             elif decision.verdict == "discard" and number != 0:
-                drop_model(self.run_dir, number, settled.trial.attempt)
+                for settled in candidate.trials:
+                    drop_model(self.run_dir, settled.trial.number, settled.trial.attempt)
         except OSError as error:
             _LOG.warning("trial %d: %s", number, error)
 
@@ -209,17 +211,22 @@ class Live:
         """The oldest request file of the run directory's inbox, which is deleted once it is read."""
         folder = self.run_dir / "inbox"
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            if path.name in self._taken:
+                continue
+            self._taken.add(path.name)  # what cannot be deleted (another user's) is taken once all the same
             try:
                 raw: Mapping[str, object] = json.loads(path.read_text())
                 request = Requested(request=str(raw["request"]), arguments=dict(raw))
                 if not storable(request.arguments):
                     raise ValueError("it holds what the journal cannot")
-                path.unlink()
-                return request
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
-                with suppress(OSError):  # somebody else took it away, or the disk is read-only
+                with suppress(OSError):
                     path.rename(path.with_suffix(".bad"))
+                continue
+            with suppress(OSError):
+                path.unlink()
+            return request
         return None
 
     @contextmanager

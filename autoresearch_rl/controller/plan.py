@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from autoresearch_rl.task import Task
 from autoresearch_rl.telemetry import Telemetry
 
 _OURS = "autoresearch_rl"
+_PASSWORD = re.compile(r"://[^/@\s:]*:(?!\$\{)[^/@\s]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +48,14 @@ class Plan:
 def assemble(config: DictConfig) -> Plan:
     """Makes the plan of a composed configuration. Raises ConfigError with every problem of every group."""
     plugins = _plugins(config)
-    problems: list[Problem] = []
+    problems = [*_passwords(OmegaConf.to_container(config), "")]
 
     def make(group: str) -> Any:
         try:
             return _make(config, group, plugins)
         except ConfigError as error:
-            problems.extend(error.problems)
+            # A reference into a task that is wrong says nothing new.
+            problems.extend(problem for problem in error.problems if problem.code != "config-value" or not problems)
             return None
 
     task: Task | None = make("task")
@@ -140,6 +143,20 @@ def _check_classes(node: Any, where: str, plugins: Sequence[str]) -> None:
         message = f"{where} is {node[:80]!r}: '${{' cannot be a part of a value."
         remedy = "Write $NAME without braces, or move the command into a script of the task."
         raise ConfigError([Problem(code="config-braces", message=message, remedy=remedy)])
+
+
+def _passwords(node: Any, where: str) -> Iterator[Problem]:
+    """Addresses that hold a password as it is, which the journal would keep."""
+    if isinstance(node, Mapping):
+        for key, item in node.items():
+            yield from _passwords(item, f"{where}.{key}".removeprefix("."))
+    elif isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _passwords(item, f"{where}[{index}]")
+    elif isinstance(node, str) and _PASSWORD.search(node):
+        message = f"{where} holds an address with a password, and the configuration is kept in the run directory."
+        remedy = "Put the address into a variable of the environment and name that: ${oc.env:NAME}."
+        yield Problem(code="config-password", message=message, remedy=remedy)
 
 
 def _defined_there(name: str, plugins: Sequence[str]) -> bool:

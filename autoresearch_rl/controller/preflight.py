@@ -32,7 +32,7 @@ def _check_resources(task: Task, settings: Settings, devices: Mapping[str, tuple
         pool = Pool(settings.capacity, devices)
         pool.submit(0, {"trial": 1.0, **task.resources})
     except PoolError as error:
-        remedy = "Lower task.resources, or say what the machine has, e.g. +controller.resources.gpu=2."
+        remedy = "Lower task.resources, or say what the machine has, e.g. controller.resources={gpu: 2}."
         return [Problem(code="resources-never-fit", message=f"A trial can never start: {error}.", remedy=remedy)]
     return []
 

@@ -65,9 +65,14 @@ def data_seed(task_name: str, root: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            scratch = path.with_suffix(".new")  # a seed that is half written would be another seed
+            scratch.unlink(missing_ok=True)
+            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as stream:
                 stream.write(f"{secrets.randbits(31)}\n")
+                stream.flush()
+                os.fsync(descriptor)
+            scratch.replace(path)
         return int(path.read_text())
 
 
@@ -110,6 +115,8 @@ def _hashes(folder: Path) -> dict[str, str] | None:
 
 
 def _build(task: Task, local: Target, seed: int, folder: Path, announce: Callable[[str], None]) -> dict[str, str]:
+    for left in folder.parent.glob(f"{folder.name[:8]}.*/"):  # by a controller that was killed: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{folder.name[:8]}.", dir=folder.parent))
     try:
         for part in (*PARTS, "work", "home", "logs"):

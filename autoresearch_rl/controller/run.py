@@ -30,7 +30,7 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
-from autoresearch_rl.controller.workspace import attempt_folder, lay_out
+from autoresearch_rl.controller.workspace import attempt_folder, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
 from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Resumed, StopCampaign
 from autoresearch_rl.target import Target
@@ -288,18 +288,16 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         devices=devices,
         max_trials=settings.max_trials,
         prepare_s=site.prepare_s,
+        cwd=str(Path.cwd()),
         tags={**plan.labels, **tags},
     )
 
 
 def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebuild: Callable[[], object]) -> Guard:
     """Lays out pristine copies of the frozen files for the evaluator, and watches them and the prepared data."""
-    pristine = {}
-    for name, content in frozen.items():
-        path = run_dir / "frozen" / name
-        lay_out(path, content)
-        pristine[path] = content
-    return Guard(pristine, dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild))
+    again = partial(lay_out_all, run_dir / "frozen", frozen)
+    again()
+    return Guard({run_dir / "frozen": again, **dict.fromkeys((prepared.data, prepared.test, prepared.private), rebuild)})
 
 
 def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:

@@ -56,6 +56,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raises ConfigError naming each value that makes no sense."""
+        object.__setattr__(self, "resources", dict(self.resources or {}))  # null in YAML, so that it can be overridden whole
         wrong = [
             (name, rule)
             for name, legal, rule in (

@@ -97,10 +97,11 @@ class Stages:
     def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent:
         trial, begun_s = start.trial, self.clock()
         control.grace_s = self.grace_s
-        space = Workspace.create(self.run_dir, trial, self.sources.files(trial.source_hash), self.frozen)
+        space = Workspace.create(self.run_dir, trial)
+        source = {**self.frozen, **{name: text.encode() for name, text in self.sources.files(trial.source_hash).items()}}
         key = f"{self.campaign}/{trial.number}/{trial.attempt}"
         with self.target.open(key, start.resources, start.devices) as session:
-            attempt = _Attempt(self, start, space, control, session, lease)
+            attempt = _Attempt(self, start, space, source, control, session, lease)
             outcome = attempt.outcome()
         order = control.order
         interrupted = outcome.status is Status.LOST and order is not None and order.kind == "stop"
@@ -116,6 +117,7 @@ class _Attempt:
     stages: Stages
     start: StartTrial
     space: Workspace
+    source: Mapping[str, bytes]
     control: Control
     session: Session
     lease: Lease
@@ -148,6 +150,7 @@ class _Attempt:
     # ---------------------------------------------------------------- steps
     def _untrusted(self, stage: str) -> Outcome | None:
         guard, key = self.stages.guard, f"{self._trial.number}/{self._trial.attempt}"
+        self.space.renew(self.source)
         guard.enter(key)
         result = self._run(stage, self._job(stage))
         changed = guard.leave(key)
@@ -244,7 +247,8 @@ class _Attempt:
 
     def _job(self, stage: str) -> Job:
         task, space, trial = self.stages.task, self.space, self._trial
-        writable = {"AR_OUTPUT_DIR": space.scratch_outputs}
+        # Where there is a predict stage, the outputs are its own: training cannot know the test inputs.
+        writable = {} if stage == "train" and task.predict_cmd else {"AR_OUTPUT_DIR": space.scratch_outputs}
         prepared = self.stages.prepared
         if stage == "train":
             inputs = {"AR_DATA_DIR": Tree(path=prepared.data, sha256=prepared.hashes["data"])}
@@ -292,10 +296,13 @@ class _Attempt:
 
 
 def _isolated(task: Task, frozen: Path) -> tuple[str, ...]:
-    """The evaluator's command: frozen files by absolute path, `python` with -I so that no folder or variable shadows a module."""
+    """The evaluator's command: frozen files by absolute path, and `python` so that no variable or folder of the user's matters.
+
+    Not with -I: an evaluator may import its frozen neighbours. -B leaves no byte code, so that any that is there was planted.
+    """
     command = task.command("evaluate")
     argv = [str(frozen / part) if part.removeprefix("./") in task.files.frozen else part for part in command]
-    return (argv[0], "-I", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
+    return (argv[0], "-E", "-s", "-B", *argv[1:]) if argv[0] == task.interpreter else tuple(argv)
 
 
 def _failed(stage: str, result: JobResult) -> Outcome | None:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from autoresearch_rl._core import hash_file
-from autoresearch_rl.controller.workspace import lay_out
 from autoresearch_rl.errors import SealError
 from autoresearch_rl.target import JobResult
 from autoresearch_rl.task import Task
@@ -36,9 +34,9 @@ class Guard:
         epoch: Number of times that tampering was found.
     """
 
-    def __init__(self, pristine: Mapping[Path, bytes], folders: Mapping[Path, Callable[[], object]]) -> None:
-        """`pristine`: files with their content. `folders`: folders with what builds them again."""
-        self._pristine, self._folders = dict(pristine), dict(folders)
+    def __init__(self, folders: Mapping[Path, Callable[[], object]]) -> None:
+        """`folders`: what is watched, with what lays it out again. Files that appear in them count as changed too."""
+        self._folders = dict(folders)
         self._lock = threading.Lock()
         self._inside: dict[str, set[str]] = {}
         self.epoch = 0
@@ -66,7 +64,7 @@ class Guard:
     def _check(self) -> None:
         now = self._scan()
         changed = {path for path in now.keys() | self._prints.keys() if now.get(path) != self._prints.get(path)}
-        changed = {path for path in changed if _hash(path) != self._hashes.get(path)}
+        changed = {path for path in changed if path not in self._hashes or _hash(path) != self._hashes[path]}
         if changed:
             self.epoch += 1
             for names in self._inside.values():
@@ -76,22 +74,15 @@ class Guard:
         self._prints = now
 
     def _restore(self, changed: set[Path]) -> None:
-        for path in changed & self._pristine.keys():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            path.unlink(missing_ok=True)
-            lay_out(path, self._pristine[path])
-        for folder, rebuild in self._folders.items():
+        for folder, lay_out_again in self._folders.items():
             if any(path.is_relative_to(folder) for path in changed):
-                rebuild()
+                lay_out_again()
 
     def _scan(self) -> dict[Path, _Print]:
         found: dict[Path, _Print] = {}
-        for path in self._pristine:
-            _add(found, path)
         for folder in self._folders:
-            for parent, _, names in os.walk(folder):
-                for name in names:
+            for parent, folders, names in os.walk(folder):
+                for name in (*names, *(name for name in folders if Path(parent, name).is_symlink())):
                     _add(found, Path(parent, name))
         return found
 

@@ -27,17 +27,24 @@ class Workspace:
     checkpoint: Path
 
     @classmethod
-    def create(cls, run_dir: Path, trial: Trial, files: Mapping[str, str], frozen: Mapping[str, bytes]) -> Workspace:
-        """Makes the folders and lays out the trial's own source with copies of the frozen files, for convenience only."""
+    def create(cls, run_dir: Path, trial: Trial) -> Workspace:
+        """Makes the folders that stages share."""
         home = run_dir / "trials" / f"{trial.number:04d}"
         space = cls(root=home / str(trial.attempt), checkpoint=home / "checkpoint")
-        for folder in (space.work, space.home, space.scratch_model, space.scratch_outputs, space.checkpoint):
+        for folder in (space.scratch_model, space.checkpoint):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, content in {**frozen, **{name: text.encode() for name, text in files.items()}}.items():
-            lay_out(space.work / name, content)
         if trial.proposal.patch:
             (space.root / "patch.diff").write_text(trial.proposal.patch, encoding="utf-8")
         return space
+
+    def renew(self, source: Mapping[str, bytes]) -> None:
+        """Lays out what an untrusted stage works in: the source, an empty home, no outputs. Nothing of the stage before is left.
+
+        The source holds copies of the frozen files too, for convenience only.
+        """
+        for folder in (self.home, self.scratch_outputs):
+            lay_out_all(folder, {})
+        lay_out_all(self.work, source)
 
     @property
     def work(self) -> Path:
@@ -108,6 +115,8 @@ class Workspace:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.rmtree(self.root / "scratch", ignore_errors=True)
             shutil.rmtree(self.evaluation, ignore_errors=True)
+            if outcome.status is not Status.LOST:  # the next attempt goes on from there
+                shutil.rmtree(self.checkpoint, ignore_errors=True)
         row = {"trial": trial.number, "attempt": trial.attempt, "params": dict(trial.proposal.params), **asdict(outcome)}
         row.pop("curve")
         scratch = self.root / "outcome.json.tmp"
@@ -129,6 +138,16 @@ def lay_out(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     if content.startswith((b"#!", b"\x7fELF")):
         path.chmod(0o755)
+
+
+def lay_out_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Makes a folder of these files and nothing else, whatever stood in its place."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    folder.unlink(missing_ok=True)
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        lay_out(folder / name, content)
 
 
 def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from autoresearch_rl.trial import Order, Progress
+if TYPE_CHECKING:
+    from autoresearch_rl.trial import Order, Progress
 
-Report = Callable[[Progress | None], Order | None]
+Report = Callable[["Progress | None"], "Order | None"]
 """Called by a target for each progress report, and with None at least every 0.2 s; returns the order that stands, if any."""
 
 

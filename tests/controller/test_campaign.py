@@ -391,8 +391,8 @@ def test_nothing_is_started_once_the_wall_time_is_over(tmp_path: Path) -> None:
 class AgainAndAgain(StrictRule):
     """Wants every candidate measured once more, each time one of its trials has settled."""
 
-    def __call__(self, history: Any) -> list[Any]:
-        return [replace(decision, repeats=(decision.candidate,)) for decision in super().__call__(history)]
+    def __call__(self, history: Any, budget: Any) -> list[Any]:
+        return [replace(decision, repeats=(decision.candidate,)) for decision in super().__call__(history, budget)]
 
 
 def test_repeats_and_proposals_together_keep_to_max_trials(tmp_path: Path) -> None:

@@ -204,6 +204,21 @@ def test_a_broken_request_is_put_aside(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["0.bad", "00.bad"]
 
 
+def test_a_broken_request_that_cannot_be_put_aside_is_looked_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(tmp_path, obedient, {})
+
+    def broken_then_stop() -> None:
+        (tmp_path / "inbox" / "0.bad").mkdir(parents=True)
+        (tmp_path / "inbox" / "0.json").write_text("{nonsense")
+        time.sleep(1.2)
+        ask_stop(tmp_path)
+
+    sender = when_running(rig, 3, broken_then_stop)
+    assert rig.run()[0].reason == "stopped on request"
+    sender.join()
+    assert caplog.text.count("is put aside") == 1
+
+
 def test_stop_of_no_run_directory(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="is no run directory"):
         ask_stop(tmp_path)

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autoresearch_rl.controller.journal import Journal, read
+from autoresearch_rl.controller.noise import NoiseRule
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import AskPolicy, Decide, Entry, Interrupted, Proposed, Resumed, SettledEvent, StartTrial
@@ -231,3 +233,35 @@ def test_restore_writes_what_was_decided_and_not_yet_written(tmp_path: Path) -> 
         entries = restore(fresh.campaign, list(read(run_dir)), journal)
     assert [e.record for e in entries[index:]] == [e.record for e in straight.entries[index : index + 2]]
     assert [e.record for e in read(run_dir)] == [e.record for e in entries]
+
+
+def noisy(start: StartTrial) -> FakeRun:
+    """Every fourth candidate is better; the noise depends on candidate and seed."""
+    trial = start.trial
+    candidate = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+    noise = float(np.random.default_rng((candidate, trial.seed)).normal())
+    return FakeRun(seconds=1.0 + trial.number % 3, outcome=ok(noise - (5.0 if candidate % 4 == 3 else 0.0), elapsed_s=1.0))
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_crash_among_repeats(tmp_path: Path, concurrency: int) -> None:
+    rule = NoiseRule("loss", alpha=0.5, confirm_share=0.6)
+    size = {"concurrency": concurrency, "max_trials": 18, "lookahead": 0, "keep": rule}
+    straight = whole(tmp_path, noisy, **size)
+    assert straight.campaign.log.view().confirmed in (3, 7, 11)
+    for cut in range(1, len(straight.entries) + 1):
+        sim = go_on(taken_up(tmp_path, straight.entries[:cut], noisy, **size))
+        numbers = sorted(s.trial.number for s in sim.campaign.log.settled)
+        assert numbers == list(range(18)), f"cut after {cut}"
+        check_replays(tmp_path, sim, **size)
+        if concurrency == 1:
+            assert story(sim) == story(straight), f"cut after {cut}"
+
+
+def test_with_more_trials_the_keep_rule_has_more_to_spend(tmp_path: Path) -> None:
+    size = {"concurrency": 1, "max_trials": 24, "lookahead": 0, "keep": NoiseRule("loss")}
+    short = whole(tmp_path, noisy, **size)
+    assert short.campaign.log.view().confirmed == 0
+    longer = go_on(taken_up(tmp_path, short.entries, noisy, limits={"max_trials": 80}, **size))
+    assert longer.campaign.log.view().confirmed != 0
+    check_replays(tmp_path, longer, **size)

@@ -76,7 +76,6 @@ if mode == "daemon":
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], start_new_session=True)
 if mode == "bytes":
     sys.stdout.buffer.write(bytes(range(256)) * 10); sys.stderr.buffer.write(b"\\xff\\xfe"); sys.exit(1)
-out = os.environ["AR_OUTPUT_DIR"]
 if mode == "nomodel":
     sys.exit(0)
 if mode == "link":
@@ -231,6 +230,18 @@ def test_damaged_prepared_data_is_built_again(tmp_path: Path, damage: str) -> No
         (data.parent / "manifest.json").write_text("{}")
     assert go(plan_of(task, max_trials=1), tmp_path, "second").exit_code == 0
     assert sorted(path.name for path in data.iterdir()) == ["train.txt"]
+
+
+def test_what_a_killed_controller_left_of_building_data_goes(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task")
+    go(plan_of(task, max_trials=1), tmp_path, "first")
+    (data,) = (tmp_path / "cache" / "tiny").glob("*/data")
+    left = data.parent.with_name(f"{data.parent.name[:8]}.abc")
+    left.mkdir()
+    (data / "train.txt").write_text("changed")
+    assert go(plan_of(task, max_trials=1), tmp_path, "second").exit_code == 0
+    assert not left.exists()
+    assert data.parent.with_suffix(".lock").is_file()
 
 
 def test_losing_the_prepared_data_with_its_seed_ends_the_campaign_and_says_so(tmp_path: Path) -> None:
@@ -448,7 +459,7 @@ with open(os.path.join(os.environ["AR_MODEL_DIR"], "model.json"), "w") as stream
 def test_a_trial_that_obeys_with_exit_code_0_is_not_scored_for_its_cut_training(
     tmp_path: Path, kind: str, status: Status
 ) -> None:
-    source = f"import sys\nsys.path.insert(0, {str(Path.cwd())!r})\n" + SHORT.replace("STEP_TARGET", "1000")
+    source = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n" + SHORT.replace("STEP_TARGET", "1000")
     settled = ordered(tmp_path, "train", kind, {"train.py": source}, grace_s=20.0)
     assert (settled.outcome.status, settled.outcome.score) == (status, None)
     assert settled.interrupted is (kind == "stop")
@@ -473,3 +484,64 @@ def test_a_stop_that_outlasts_the_evaluators_grace_is_an_interruption_and_no_cra
 def test_a_cancel_order_that_comes_after_training_comes_too_late(tmp_path: Path, stage: str) -> None:
     files = {"predict.py": SLOW + PREDICT} if stage == "predict" else {"evaluate.py": SLOW + EVALUATE}
     assert ordered(tmp_path, stage, "cancel", files, grace_s=0.2).outcome.status is Status.OK
+
+
+def test_an_evaluator_may_import_its_frozen_neighbours(tmp_path: Path) -> None:
+    files = {
+        "scoring.py": "def loss(x: float) -> float:\n    return (x - 0.3) ** 2\n",
+        "evaluate.py": "import scoring\n" + EVALUATE,
+    }
+    files["evaluate.py"] = files["evaluate.py"].replace("(prediction - 0.3) ** 2", "scoring.loss(prediction)")
+    task = tiny_task(
+        tmp_path / "task",
+        files,
+        files={"frozen": ["prepare.py", "evaluate.py", "scoring.py"], "mutable": ["train.py", "predict.py"]},
+    )
+    finished = go(plan_of(task, max_trials=2), tmp_path)
+    assert [s.outcome.status for s in finished.history.settled] == [Status.OK, Status.OK]
+    assert not list((finished.run_dir / "frozen").rglob("__pycache__")), "byte code there would be a trial's"
+
+
+PLANT = """
+import os, sys
+frozen = os.path.join(os.environ["AR_RUN_DIR"], "..", "..", "..", "frozen")
+mode = os.environ["AR_PARAM_MODE"]
+if mode == "module":
+    open(os.path.join(frozen, "json.py"), "w").write("raise SystemExit(0)")
+if mode == "bytecode":
+    os.mkdir(os.path.join(frozen, "__pycache__"))
+    open(os.path.join(frozen, "__pycache__", "evaluate.cpython-311.pyc"), "wb").write(b"x")
+if mode == "symlink":
+    os.symlink("/etc/hostname", os.path.join(os.environ["AR_DATA_DIR"], "extra"))
+if mode == "folder":
+    os.symlink("/etc", os.path.join(os.environ["AR_DATA_DIR"], "etc"))
+if mode == "fifo":
+    os.mkfifo(os.path.join(os.environ["AR_DATA_DIR"], "pipe"))
+if mode == "replaced":
+    import shutil
+    shutil.rmtree(frozen)
+    open(frozen, "w").close()
+"""
+
+
+def test_what_a_trial_plants_beside_the_frozen_is_tampering(tmp_path: Path) -> None:
+    modes = ["module", "bytecode", "symlink", "folder", "fifo", "replaced"]
+    settled = run_modes(tmp_path, PLANT + TRAIN, modes, settings={"concurrency": 1})
+    assert {mode: s.outcome.status for mode, s in settled.items()} == {"good": Status.OK, **dict.fromkeys(modes, Status.TAMPERED)}
+    assert sorted(path.name for path in (tmp_path / "run" / "frozen").iterdir()) == ["evaluate.py", "prepare.py"]
+
+
+SNEAK = """
+import json, os
+if os.environ["AR_PARAM_MODE"] == "sneak":
+    open("predict.py", "w").write("import json, os; json.dump(0.3, open(os.path.join(os.environ['AR_OUTPUT_DIR'], 'prediction.json'), 'w'))")
+    out = os.path.join(os.environ["AR_RUN_DIR"], "scratch", "outputs")
+    os.makedirs(out, exist_ok=True)
+    json.dump(0.3, open(os.path.join(out, "prediction.json"), "w"))
+assert "AR_OUTPUT_DIR" not in os.environ
+"""
+
+
+def test_predict_runs_its_own_source_and_only_it_writes_outputs(tmp_path: Path) -> None:
+    settled = run_modes(tmp_path, SNEAK + TRAIN, ["sneak"])
+    assert {mode: s.outcome.score for mode, s in settled.items()} == {"good": pytest.approx(0.04), "sneak": pytest.approx(0.04)}

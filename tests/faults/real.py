@@ -14,7 +14,7 @@ from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import Finished, replay_run, resume
 from autoresearch_rl.events import Entry, Reported, SettledEvent, StartTrial
 from autoresearch_rl.policy.random import Random
-from autoresearch_rl.trial import Ask, Decision, History, Proposal, Status
+from autoresearch_rl.trial import Ask, Budget, Decision, History, Proposal, Status
 from tests.controller.plans import plan_of
 from tests.tasks import EVALUATE, PREDICT, TRAIN, tiny_task
 
@@ -66,10 +66,10 @@ class AtDecision(StrictRule):
         super().__init__("loss")
         self._count = count
 
-    def __call__(self, history: History) -> Sequence[Decision]:
+    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         if len(history) == self._count:
             die()
-        return super().__call__(history)
+        return super().__call__(history, budget)
 
 
 class AtAsk(Random):

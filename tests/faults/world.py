@@ -11,7 +11,8 @@ import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.journal import Journal, encode, read
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keeping import KeepRule, StrictRule
+from autoresearch_rl.controller.noise import NoiseRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
@@ -34,7 +35,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Curve, Decision, History, Order, Outcome, Progress, Proposal, Status, Trial
+from autoresearch_rl.trial import Ask, Budget, Curve, Decision, History, Order, Outcome, Progress, Proposal, Status, Trial
 from tests.controller.campaigns import FILES, SPACE, ok
 
 ASK_S = 0.3
@@ -158,8 +159,8 @@ class CancelSome:
 class RepeatOnce:
     """The strict rule, which wants every second candidate measured again."""
 
-    def __call__(self, history: History) -> Sequence[Decision]:
-        (decision,) = StrictRule("loss")(history)
+    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
+        (decision,) = StrictRule("loss")(history, budget)
         candidate = history.candidate(decision.candidate)
         again = candidate is not None and len(candidate.trials) == 1 and decision.candidate % 2 == 1
         return [replace(decision, repeats=(decision.candidate,) if again else ())]
@@ -182,7 +183,7 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
     "stop": [(3.0, Requested(request="stop", arguments={"request": "stop"}))],
     "failed": [(3.0, Failed(message="the evaluator crashed"))],
 }
-KINDS = ("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "limits", "wall")
+KINDS = ("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +207,19 @@ class Scenario:
         if self.kind == "wall":
             more["max_wall_s"] = 6.0
         return Settings(
-            keep=RepeatOnce() if self.kind == "repeats" else StrictRule("loss"),
+            keep=self.keep,
             concurrency=self.concurrency,
             lookahead=self.lookahead,
             max_trials=TRIALS,
             max_failure_rate=1.0,
             **more,
         )
+
+    @property
+    def keep(self) -> KeepRule:
+        if self.kind == "noise":
+            return NoiseRule("loss", confirm_share=0.5, baseline_seeds=2)
+        return RepeatOnce() if self.kind == "repeats" else StrictRule("loss")
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -306,7 +313,7 @@ class Story:
         known = sorted([*trials, *(trial.number for trial in campaign.log.view().pending)])
         assert known == list(range(len(known))), "numbering is complete"
         resumed = any(isinstance(entry.record, Resumed) for entry in entries)
-        if scenario.kind != "wall":
+        if scenario.kind not in ("wall", "noise"):  # these may end before all trials are done
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)

@@ -1,0 +1,150 @@
+"""Sequential tests of candidates against the one that was confirmed last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from autoresearch_rl.controller.evidence import evidence, threshold, wins_needed
+from autoresearch_rl.trial import Candidate, History
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One candidate against another.
+
+    Attributes:
+        needed: Evidence that confirms.
+        after: Only trials of the candidate with a higher number count: those before are why it was chosen.
+    """
+
+    needed: float
+    after: int
+
+
+@dataclass
+class Comparisons:
+    """The tests of one campaign.
+
+    Attributes:
+        alpha: Shared by all tests.
+        seeds: Under how many seeds a score must be the same to be taken as independent of the seed.
+        reference: The baseline, or the first trial with a score.
+        confirmed: What candidates are compared with.
+        proof: Why that is confirmed, the end of a sentence.
+        beaten: Who was confirmed against whom.
+        tests: By candidate, all against `confirmed`.
+        opened: How many tests there were, those against earlier ones included.
+        varied: Whether any candidate scored differently under another seed.
+    """
+
+    alpha: float
+    seeds: int
+    reference: int
+    confirmed: int
+    proof: str
+    beaten: dict[int, int] = field(default_factory=dict)
+    tests: dict[int, Test] = field(default_factory=dict)
+    opened: int = 0
+    varied: bool = False
+
+    def open(self, number: int, history: History) -> None:
+        """Begins to test a candidate, if it is not under test yet."""
+        if number not in self.tests:
+            self.opened += 1
+            newest = max(settled.trial.number for settled in scored(history, number)[0].trials)
+            self.tests[number] = Test(threshold(self.alpha, self.opened), newest)
+
+    def touched_by(self, number: int) -> list[int]:
+        """Candidates under test whose evidence may change when a trial of candidate `number` settles."""
+        return [tested for tested in self.tests if number in (tested, self.confirmed)]
+
+    def is_proven(self, number: int, history: History) -> bool:
+        """Whether a candidate under test is proven to be better than the confirmed one."""
+        mine, mean = scored(history, number)
+        if self._is_fixed_for(mine, history):
+            return mine.n >= self.seeds and history.better(mean, scored(history, self.confirmed)[1])
+        return not ignores_seed(mine) and evidence(self._differences(number, history)) >= self.tests[number].needed
+
+    def confirm(self, number: int, history: History) -> None:
+        """From now on candidates are compared with this one."""
+        said, _ = self.so_far(number, history)
+        self.proof = f"is confirmed to be better than trial {self.confirmed}: {said}"
+        self.beaten[self.confirmed] = number
+        self.confirmed, self.tests = number, {}
+
+    def so_far(self, number: int, history: History) -> tuple[str, dict[str, float]]:
+        """What a test has shown, as a part of a sentence and as numbers."""
+        mine, _ = scored(history, number)
+        if self._is_fixed_for(mine, history):
+            return f"scores do not vary with the seed ({mine.n} of {self.seeds} seeds seen), so there is nothing to average", {}
+        if ignores_seed(mine):
+            return "it ignores the seed while others do not, so all its scores count as one", {}
+        differences, needed = self._differences(number, history), self.tests[number].needed
+        value, pairs = evidence(differences), len(differences)
+        said = f"e-value {value:.3g} of {needed:.4g} needed after {pairs} pair{'' if pairs == 1 else 's'}"
+        return said, {"e_value": value, "needed": needed, "pairs": float(pairs)}
+
+    def wins_needed(self, number: int, history: History) -> float:
+        """The least number of further pairs that can prove a candidate better, infinite if none can."""
+        mine, _ = scored(history, number)
+        if self._is_fixed_for(mine, history):
+            return max(1, self.seeds - mine.n)
+        if ignores_seed(mine) and mine.n >= self.seeds:
+            return math.inf
+        if number not in self.tests:
+            return wins_needed([], threshold(self.alpha, self.opened + 1))
+        return wins_needed(self._differences(number, history), self.tests[number].needed)
+
+    def cost(self, number: int, pairs: float, history: History) -> float:
+        """Repeats that so many further pairs take, of the candidate and of the one that it is compared with."""
+        return pairs + max(0, measured(number, history) + pairs - measured(self.confirmed, history))
+
+    def cost_of_a_new_one(self, history: History) -> int:
+        """The least number of repeats that can confirm a candidate that was measured once."""
+        fixed = self._is_fixed(history)
+        pairs = self.seeds - 1 if fixed else wins_needed([], threshold(self.alpha, self.opened + 1))
+        return pairs + max(0, 1 + pairs - max(self.seeds, measured(self.confirmed, history)))
+
+    def _is_fixed(self, history: History) -> bool:
+        """Whether scores do not depend on the seed, as far as anybody has seen."""
+        return not self.varied and ignores_seed(scored(history, self.reference)[0])
+
+    def _is_fixed_for(self, candidate: Candidate, history: History) -> bool:
+        return (candidate.n == 1 or ignores_seed(candidate)) and self._is_fixed(history)
+
+    def _differences(self, number: int, history: History) -> list[float]:
+        """Of the pairs that count, in order, up to the first that is not complete; those that the other one failed are left out."""
+        sign = -1.0 if history.direction == "minimize" else 1.0
+        theirs = {settled.trial.seed: settled.outcome.score for settled in scored(history, self.confirmed)[0].trials}
+        pending = min((t.number for t in history.pending if t.proposal.repeat_of == number), default=math.inf)
+        found = []
+        for settled in sorted(scored(history, number)[0].trials, key=lambda s: s.trial.number):
+            if settled.trial.number <= self.tests[number].after:
+                continue
+            if settled.trial.number > pending or settled.trial.seed not in theirs:
+                break
+            left, right = settled.outcome.score, theirs[settled.trial.seed]
+            if left is not None and right is not None:
+                found.append(sign * (left - right))
+        return found
+
+
+def scored(history: History, number: int) -> tuple[Candidate, float]:
+    """A candidate that is known to have a score, and its mean."""
+    candidate = history.candidate(number)
+    assert candidate is not None
+    assert candidate.mean is not None
+    return candidate, candidate.mean
+
+
+def measured(number: int, history: History) -> int:
+    """Measurements of a candidate, pending ones included."""
+    candidate = history.candidate(number)
+    pending = sum(number in (trial.number, trial.proposal.repeat_of) for trial in history.pending)
+    return pending + (0 if candidate is None else len(candidate.trials))
+
+
+def ignores_seed(candidate: Candidate) -> bool:
+    """Whether it was measured under several seeds, and scored the same under each."""
+    return candidate.n > 1 and len({s.outcome.score for s in candidate.trials if s.outcome.score is not None}) == 1

@@ -1,0 +1,260 @@
+"""The keep rule where scores vary with the seed: the leader moves freely, and only what is proven is confirmed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from autoresearch_rl.controller.comparing import Comparisons, ignores_seed, scored
+from autoresearch_rl.controller.keeping import REPEAT, no_score
+from autoresearch_rl.controller.ranking import Ranking, Standing
+from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.trial import Budget, Candidate, Decision, History, Settled
+
+_TOP = 3  # candidates for which the last part of the budget is reserved
+_CLEARLY = 2.0  # standard errors by which the leader must be ahead to be tested before the last part: tests share alpha
+_LAST_PART = 0.5  # of what confirming may spend
+
+
+@dataclass
+class _Campaign:
+    """What the rule knows of one campaign.
+
+    Attributes:
+        spent: Settled repeats that the rule has asked for.
+        out: Candidates that ended without a score under some seed.
+    """
+
+    ranking: Ranking
+    comparisons: Comparisons
+    spent: int = 0
+    out: set[int] = field(default_factory=set)
+
+
+class NoiseRule:
+    """Confirms a candidate by a sequential test on paired seeds; the leader is the best shrunken mean (`Ranking`).
+
+    The chance that a campaign confirms, at any time, a candidate that is not better than the baseline is at most `alpha`:
+
+    - The k-th measurements of two candidates have the same seed. The differences of such pairs are the evidence (`evidence.py`),
+      and it may be looked at after every pair.
+    - A candidate comes under test because its scores so far are good, so these say nothing: only measurements that are asked for
+      from then on count.
+    - Tests share alpha by the order in which they are opened (`threshold`). Once a candidate is confirmed, it is what others are
+      compared with, in tests of their own; each step of the chain is true unless one of all these tests errs.
+
+    It is assumed that a policy does not choose candidates for being lucky under seeds at which they were not run yet; the scores
+    of the baseline under these seeds it may know. And that a trial takes its seed from `AR_SEED`: one that scores the same under
+    every seed is one measurement, however often it is made. Where that is so of all candidates, the baseline first, there is
+    nothing to average, and what scores better is confirmed once it has scored the same under `baseline_seeds` seeds.
+
+    A candidate that ends without a score under some seed, cancelled or failed, neither leads nor is confirmed any more: the seeds
+    under which it has one would be the lucky ones.
+    """
+
+    def __init__(self, metric: str, alpha: float = 0.05, confirm_share: float = 0.3, baseline_seeds: int = 3) -> None:
+        """`confirm_share`: of `controller.max_trials` (of the trials so far if that is null), the most that repeats may spend.
+
+        `baseline_seeds`: seeds under which the baseline is measured at the start, 2 to 5. Raises ConfigError for values out of range.
+        """
+        seeds_fit = isinstance(baseline_seeds, int) and not isinstance(baseline_seeds, bool) and 2 <= baseline_seeds <= 5
+        wrong = [
+            Problem(code="keep-value", message=f"controller.keep.{name} is {value!r}.", remedy=f"It must be {rule}.")
+            for name, value, fits, rule in (
+                ("alpha", alpha, 0 < alpha < 1, "between 0 and 1, e.g. 0.05"),
+                ("confirm_share", confirm_share, 0 <= confirm_share <= 1, "a share from 0 to 1, e.g. 0.3"),
+                ("baseline_seeds", baseline_seeds, seeds_fit, "a whole number from 2 to 5"),
+            )
+            if not fits
+        ]
+        if wrong:
+            raise ConfigError(wrong)
+        self._metric, self._alpha, self._share, self._seeds = metric, alpha, confirm_share, baseline_seeds
+        self._campaign: _Campaign | None = None
+
+    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
+        """Returns a decision about the candidate of the trial that settled last, and about others of which it changes something.
+
+        The same instance is to be called after each trial; it begins anew at the first one.
+        """
+        (last,) = history.last(1)
+        trial = last.trial
+        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        if len(history) == 1:
+            self._campaign = None
+        if self._campaign is None:
+            return self._first(root, last, history, budget)
+        known = self._campaign
+        known.spent += trial.proposal.source == REPEAT
+        known.ranking.follow(trial.proposal, trial.number)
+        self._take(known, root, history)
+        touched = [root, *self._confirm(known, root, history)]
+        standings = known.ranking.standings()
+        leader = known.ranking.leader(standings)
+        if leader.number != history.leader:
+            touched.append(leader.number)
+        repeats, reserve = self._ask(known, standings, leader.number, history, budget)
+        touched += [number for number in repeats if number != known.comparisons.confirmed]
+        decisions = [
+            Decision(candidate=number, verdict="discard", reason=self._unfit(last))
+            if number in known.out
+            else self._decide(known, number, standings, leader.number, history)
+            for number in dict.fromkeys(touched)
+        ]
+        decisions = [replace(decision, reserve=reserve) for decision in decisions]
+        return [replace(decisions[0], repeats=tuple(repeats)), *decisions[1:]]
+
+    # ---------------------------------------------------------------- what is known
+    def _first(self, root: int, last: Settled, history: History, budget: Budget) -> Sequence[Decision]:
+        """Until there is a score: the first one to have it, mostly the baseline, is what all others are compared with."""
+        if last.outcome.score is None:
+            return [Decision(candidate=root, verdict="discard", reason=no_score(last.outcome))]
+        candidate, mean = scored(history, root)
+        proof = f"is the {'baseline' if root == 0 else 'first score'}"
+        comparisons = Comparisons(alpha=self._alpha, seeds=self._seeds, reference=root, confirmed=root, proof=proof)
+        self._campaign = _Campaign(Ranking(root), comparisons)
+        self._campaign.ranking.follow(last.trial.proposal, last.trial.number)
+        self._campaign.ranking.take(history, candidate)
+        allowed = self._allowed(history, budget)
+        repeats = self._seeds - 1 if budget.trials is None else min(self._seeds - 1, allowed)
+        said = f"{self._metric} {mean:.6g} {proof}"
+        cost = self._seeds - 1 + comparisons.cost_of_a_new_one(history)
+        if budget.trials is not None and allowed < cost:
+            said += (
+                f"; if scores vary with the seed nothing can be confirmed: that takes {cost} repeats at least, and "
+                f"controller.keep.confirm_share={self._share:g} of {_total(history, budget)} trials allows {allowed}"
+            )
+        numbers = {"mean": mean, "n": float(candidate.n)}
+        kept = Decision(candidate=root, verdict="keep", reason=said, leads=True, evidence=numbers)
+        return [replace(kept, repeats=(root,) * repeats, reserve=max(0, allowed - repeats))]
+
+    def _take(self, known: _Campaign, root: int, history: History) -> None:
+        candidate, comparisons = history.candidate(root), known.comparisons
+        assert candidate is not None
+        compared_with = {comparisons.reference, comparisons.confirmed, *comparisons.beaten}
+        if root not in compared_with and any(settled.outcome.score is None for settled in candidate.trials):
+            known.out.add(root)
+            comparisons.tests.pop(root, None)
+            known.ranking.drop(root)
+        else:
+            known.ranking.take(history, candidate)
+            comparisons.varied = comparisons.varied or (candidate.n > 1 and not ignores_seed(candidate))
+
+    def _confirm(self, known: _Campaign, root: int, history: History) -> list[int]:
+        """Confirms the best of those that are proven now; returns the candidates whose evidence has changed."""
+        touched = known.comparisons.touched_by(root)
+        proven = {number for number in touched if known.comparisons.is_proven(number, history)}
+        best = next((s.number for s in known.ranking.standings() if s.number in proven), None)
+        if best is None:
+            return touched
+        before = known.comparisons.confirmed
+        known.comparisons.confirm(best, history)
+        return [before, best]  # the latest decision that keeps is the one that holds
+
+    # ---------------------------------------------------------------- what is asked for
+    def _allowed(self, history: History, budget: Budget) -> int:
+        """Repeats in all, those of the baseline included."""
+        return math.floor(self._share * _total(history, budget) + 1e-9)
+
+    def _ask(
+        self, known: _Campaign, standings: Sequence[Standing], leader: int, history: History, budget: Budget
+    ) -> tuple[list[int], int]:
+        """Numbers to be measured once more each, and trials to be reserved for more of that.
+
+        One pair at a time for a leader that is clearly ahead while the policy goes on; half of what is still needed for the first
+        of the top three that is affordable once nothing but the reserve is left. What is not needed then goes back to the policy.
+        """
+        comparisons = known.comparisons
+        own = sum(trial.proposal.source == REPEAT for trial in history.pending)
+        allowed = self._allowed(history, budget)
+        left = allowed - known.spent - own
+        top = [s.number for s in standings if self._is_promising(known, s)][:_TOP]
+        wins = {number: comparisons.wins_needed(number, history) for number in top}
+        costs = {number: comparisons.cost(number, wins[number], history) for number in top}
+        least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
+        reserve = left if budget.trials is not None and left >= least else 0
+        at_end = budget.trials is not None and budget.trials <= reserve
+        last_part = max(least, math.ceil(_LAST_PART * allowed)) if reserve else 0
+        tested = [n for n in top if n == leader and known.ranking.lead(n, comparisons.confirmed) >= _CLEARLY]
+        pool, may_spend = (top, budget.trials or 0) if at_end else (tested, left - last_part)
+        first = next((number for number in pool if costs[number] <= may_spend), None)
+        repeats: list[int] = []
+        if first is not None and not self._waits(known, pool, history):
+            comparisons.open(first, history)
+            pairs = math.ceil(wins[first] / 2) if at_end else 1
+            others = int(comparisons.cost(first, pairs, history)) - pairs
+            repeats = [first] * pairs + [comparisons.confirmed] * others
+        if at_end and not (repeats or history.pending):  # a pending trial may turn out to be worth a test
+            return [], 0
+        return repeats, reserve and left - len(repeats)
+
+    def _waits(self, known: _Campaign, pool: Sequence[int], history: History) -> bool:
+        """Whether the noise is not known yet, or what a candidate needs, as measurements of it are still to come."""
+        measured_again = {trial.proposal.repeat_of for trial in history.pending}
+        reference = known.comparisons.reference
+        noise_to_come = scored(history, reference)[0].n < self._seeds and reference in measured_again
+        return noise_to_come or not measured_again.isdisjoint(pool)
+
+    def _is_promising(self, known: _Campaign, standing: Standing) -> bool:
+        """Whether it looks better than the one that is confirmed."""
+        comparisons, ranking = known.comparisons, known.ranking
+        if standing.number == comparisons.confirmed or standing.number in comparisons.beaten:
+            return False
+        return ranking.gain(standing) > ranking.gain_of(comparisons.confirmed)
+
+    # ---------------------------------------------------------------- what is said
+    def _decide(self, known: _Campaign, number: int, standings: Sequence[Standing], leader: int, history: History) -> Decision:
+        candidate, mean = scored(history, number)
+        numbers = {"mean": mean, "n": float(candidate.n)}
+        spread = ""
+        if candidate.sd is not None:
+            numbers["sd"] = candidate.sd
+            spread = f" (n={candidate.n}, sd {candidate.sd:.2g})"
+        if ignores_seed(candidate):
+            numbers["seed_ignored"] = 1.0
+            spread = f" (the same under {candidate.n} seeds: seed_ignored)"
+        verdict, said, more = self._verdict(known, candidate, standings, leader, history)
+        return Decision(
+            candidate=number,
+            verdict=verdict,
+            reason=f"{self._metric} {mean:.6g}{spread} {said}",
+            leads=number == leader,
+            evidence={**numbers, **more},
+        )
+
+    def _verdict(
+        self, known: _Campaign, mine: Candidate, standings: Sequence[Standing], leader: int, history: History
+    ) -> tuple[Literal["keep", "discard", "undecided"], str, dict[str, float]]:
+        """Verdict, the rest of the sentence, and the numbers behind it."""
+        number, comparisons = mine.number, known.comparisons
+        if number == comparisons.confirmed:
+            return "keep", comparisons.proof + (" and leads again" if number == leader != history.leader else ""), {}
+        if number in comparisons.beaten:
+            return "discard", f"is beaten by trial {comparisons.beaten[number]}, which was confirmed against it", {}
+        _, mean = scored(history, comparisons.confirmed)
+        against = f"{mean:.6g} of trial {comparisons.confirmed}"
+        if number in comparisons.tests:
+            said, numbers = comparisons.so_far(number, history)
+            return "undecided", f"is not yet confirmed against {against}: {said}", numbers
+        best = standings[0].number
+        if number == leader:
+            why = "" if best == number else f", as noise hides it from trial {best} and it is simpler or cheaper"
+            return "undecided", f"leads{why}; it is not tested against {against}", {}
+        if not history.better(scored(history, number)[1], mean):
+            return "discard", f"does not beat {against}", {}
+        if number in [s.number for s in standings[:_TOP]]:
+            return "undecided", f"is among the best three; it is not tested against {against}", {}
+        return "discard", f"beats {against}, but is not among the best three", {}
+
+    def _unfit(self, last: Settled) -> str:
+        if last.outcome.score is not None:
+            return f"{self._metric} {last.outcome.score:.6g} does not count: the candidate has none under another seed"
+        again = "" if last.trial.proposal.repeat_of is None else f"trial {last.trial.number}, which measures it again: "
+        return again + no_score(last.outcome)
+
+
+def _total(history: History, budget: Budget) -> int:
+    """Trials of the whole campaign, as far as they are planned."""
+    return len(history) + len(history.pending) + (budget.trials or 0)

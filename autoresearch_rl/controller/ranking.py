@@ -1,0 +1,167 @@
+"""Which candidate leads: the best shrunken mean, and among those that noise hides from each other the simplest and cheapest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from autoresearch_rl.controller.comparing import ignores_seed
+from autoresearch_rl.trial import Candidate, History, Proposal
+
+_KEPT = 64  # candidates that may still lead; the worst one beyond is dropped, so that a trial costs the same at any time
+_AS_GOOD = 0.43  # standard errors: within them the simpler one is really at least as good with a chance of one in three
+_AS_CHEAP = 1.25  # a trial that takes up to that many times as long is no dearer: times vary too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A candidate as the ranking sees it.
+
+    Attributes:
+        number: The candidate's.
+        score: Its mean score, negative where scores are minimised.
+        paired: The reference's mean score under the same seeds, with the same sign.
+        n: Scores that count: 1 where the seed is ignored, however often it was measured.
+        lines: Lines of its patch and of those that it builds on.
+        elapsed_s: Seconds that its first trial took.
+        squares: Sum of squared deviations of its repeats, for the noise: the first score of any but the reference is left out,
+            as it is one of the lucky ones where there are repeats at all.
+        freedom: Degrees of freedom of `squares`.
+    """
+
+    number: int
+    score: float
+    paired: float
+    n: int
+    lines: int
+    elapsed_s: float
+    squares: float
+    freedom: int
+
+
+@dataclass
+class Ranking:
+    """Follows the candidates of one campaign, compared with a reference: the baseline.
+
+    A first score is a draw with noise in it, and the best of many is mostly a lucky one. So a gain over the reference is shrunk
+    towards none by n t² / (n t² + s²), where s² is the variance of repeats and t² what the squared gains of candidates that looked
+    better exceed noise by (empirical Bayes as by James and Stein, 1961). Losses stay as they are.
+
+    Attributes:
+        reference: Number of the candidate that all are compared with; the first to be taken.
+    """
+
+    reference: int
+    _standings: dict[int, Standing] = field(default_factory=dict)
+    _lines: dict[int, int] = field(default_factory=dict)  # by trial, where there are any
+    _better: int = 0
+    _squares: float = 0.0
+    _noise: float = 0.0  # variance of scores under other seeds, 0 while nothing is known of it
+    _spread: float = 0.0  # variance of true gains
+
+    def follow(self, proposal: Proposal, number: int) -> None:
+        """To be told of every trial that settles, whatever its end: later patches may build on its source."""
+        lines = len(proposal.patch.splitlines()) + self._lines.get(-1 if proposal.parent is None else proposal.parent, 0)
+        if lines:
+            self._lines[number] = lines
+
+    def take(self, history: History, candidate: Candidate) -> None:
+        """Takes a candidate that has a score, after one of its trials has settled."""
+        reference = history.candidate(self.reference)
+        assert reference is not None
+        mine = _standing(candidate, reference, history.direction, self._lines.get(candidate.number, 0))
+        self._standings[mine.number] = mine
+        if candidate.n == 1 and (gain := self.gain(mine)) > 0:
+            self._better += 1
+            self._squares += gain * gain
+        self._weigh()
+        if len(self._standings) > _KEPT:
+            kept = {self.reference, history.leader, history.confirmed, mine.number}
+            del self._standings[next(s.number for s in reversed(self.standings()) if s.number not in kept)]
+
+    def drop(self, number: int) -> None:
+        """A candidate that is not to lead any more."""
+        self._standings.pop(number, None)
+
+    def standings(self) -> list[Standing]:
+        """Best first by shrunken mean, the reference included."""
+        shrunken = {number: self.shrunken(standing) for number, standing in self._standings.items()}
+        return sorted(self._standings.values(), key=lambda s: (-shrunken[s.number], -s.score, s.number))
+
+    def gain(self, standing: Standing) -> float:
+        """How much better than the reference its scores are.
+
+        Half with the scores under the same seeds, half with the mean of all: the former is exact where the seed moves all candidates
+        alike, the latter where each has noise of its own; half and half is not far from the better one in either case.
+        """
+        return standing.score - (standing.paired + self._standings[self.reference].score) / 2
+
+    def gain_of(self, number: int) -> float:
+        """The same by number, of one that is in the standings: the reference, the leader and the confirmed one always are."""
+        return self.gain(self._standings[number])
+
+    def shrunken(self, standing: Standing) -> float:
+        """The gain over the reference that is to be expected of it under other seeds."""
+        gain, noise = self.gain(standing), self._noise
+        if gain <= 0 or noise == 0:
+            return gain
+        return gain * standing.n * self._spread / (standing.n * self._spread + noise)
+
+    def lead(self, number: int, other: int) -> float:
+        """Difference of their shrunken means in standard errors, infinite where there is no noise."""
+        mine, theirs = self._standings[number], self._standings[other]
+        difference, error = self.shrunken(mine) - self.shrunken(theirs), self._error(mine, theirs)
+        return difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
+
+    def leader(self, standings: Sequence[Standing]) -> Standing:
+        """The simplest of those that cannot be told from the best, among them the cheapest, among them the best."""
+        best = standings[0]
+        near = [s for s in standings if self.shrunken(best) - self.shrunken(s) <= _AS_GOOD * self._error(best, s)]
+        fewest = min(s.lines for s in near)
+        simple = [s for s in near if s.lines == fewest]
+        cheapest = min(s.elapsed_s for s in simple)
+        return next(s for s in simple if s.elapsed_s <= _AS_CHEAP * cheapest)
+
+    def _weigh(self) -> None:
+        """Estimates both variances anew."""
+        standings = self._standings.values()
+        freedom = sum(standing.freedom for standing in standings)
+        self._noise = math.fsum(standing.squares for standing in standings) / freedom if freedom else 0.0
+        by_chance = self._noise * (1 + 1 / self._standings[self.reference].n)
+        self._spread = max(0.0, self._squares / self._better - by_chance) if self._better else 0.0
+
+    def _error(self, left: Standing, right: Standing) -> float:
+        """Standard error of the difference of two shrunken gains."""
+        return 0.0 if left.number == right.number else math.sqrt(self._variance(left) + self._variance(right))
+
+    def _variance(self, standing: Standing) -> float:
+        noise, spread = self._noise, self._spread
+        if noise == 0 or standing.number == self.reference:
+            return noise / standing.n
+        return noise * spread / (standing.n * spread + noise)
+
+
+def _standing(candidate: Candidate, reference: Candidate, direction: str, lines: int) -> Standing:
+    scores, theirs = _scores(candidate), _scores(reference)
+    sign = -1.0 if direction == "minimize" else 1.0
+    again = list(scores.values())[candidate.number != reference.number :]
+    if candidate.number != reference.number and ignores_seed(candidate):
+        again = []
+    mean = math.fsum(again) / len(again) if again else 0.0
+    paired = [theirs[seed] for seed in scores if seed in theirs] or list(theirs.values())
+    return Standing(
+        number=candidate.number,
+        score=sign * math.fsum(scores.values()) / len(scores),
+        paired=sign * math.fsum(paired) / len(paired),
+        n=1 if ignores_seed(candidate) else len(scores),
+        lines=lines,
+        elapsed_s=candidate.trials[0].outcome.elapsed_s,
+        squares=math.fsum((score - mean) ** 2 for score in again),
+        freedom=max(0, len(again) - 1),
+    )
+
+
+def _scores(candidate: Candidate) -> dict[int, float]:
+    """By seed, in the order settled."""
+    return {s.trial.seed: s.outcome.score for s in candidate.trials if s.outcome.score is not None}
