@@ -56,6 +56,7 @@ class Campaign:
 
     Attributes:
         log: What the history shows; readers take `log.view()`.
+        settings: With the limits of the latest resume.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Campaign:
         devices: Mapping[str, Sequence[int]],
     ) -> None:
         self.log = HistoryLog(direction)
-        self._settings, self._sources = settings, sources
+        self.settings, self._sources = settings, sources
         self._request = {"trial": 1.0, **request}
         self._devices = devices
         self._pool = Pool(settings.capacity, devices)
@@ -143,7 +144,7 @@ class Campaign:
         return effects
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
-        trial, rule = self._running.get(event.number), self._settings.cancel
+        trial, rule = self._running.get(event.number), self.settings.cancel
         if rule is None or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
             return []
         curve = self._curves.setdefault(event.number, CurveBuilder())
@@ -162,16 +163,17 @@ class Campaign:
         self._curves.pop(event.number, None)
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
-            if losses < self._settings.max_attempts:
+            if losses < self.settings.max_attempts:
                 effects = self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
                 return effects + self._go_on(event.number)
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         self._exhausted = False
-        self._trial_s = _smooth(self._trial_s, outcome.elapsed_s)
+        # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
+        self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
         self.log.settle(trial, outcome)
         effects = []
-        for decision in self._settings.keep(self.log.view(), self._budget(elapsed_s)):
+        for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
             self.log.decide(decision)
             self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
@@ -185,9 +187,9 @@ class Campaign:
 
     def _resume(self, event: Resumed, elapsed_s: float) -> list[Effect]:
         """Another controller takes over: what ran is about to settle as lost, an open ask was never answered."""
-        self._settings = replace(self._settings, **event.limits)
-        self._stop_rules = stop_rules(self._settings)
-        self._pool = Pool(self._settings.capacity, self._devices)
+        self.settings = replace(self.settings, **event.limits)
+        self._stop_rules = stop_rules(self.settings)
+        self._pool = Pool(self.settings.capacity, self._devices)
         if self._open_ask is not None:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
@@ -221,8 +223,8 @@ class Campaign:
         """Why a campaign cannot go on from this baseline, empty if it can."""
         if baseline.score is None:
             said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
-            return said if self._settings.require_baseline else ""
-        if self._settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
+            return said if self.settings.require_baseline else ""
+        if self.settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
             return (
                 f"the baseline (trial 0) reported no {self._progress_metric!r}, which controller.cancel needs; "
                 "call emit_progress in training, or set controller/cancel=off"
@@ -240,13 +242,13 @@ class Campaign:
         except PatchError as error:
             source, self._refusals[number] = parent, f"patch refused ({error.code}): {error}"
         self._source_of[number] = source
-        trial = Trial(number=number, proposal=proposal, seed=trial_seed(self._settings.seed, repeat), source_hash=source)
+        trial = Trial(number=number, proposal=proposal, seed=trial_seed(self.settings.seed, repeat), source_hash=source)
         return self._again(trial)
 
     def _repeat(self, root: int) -> list[Effect]:
         first = self.log.view().find(root)
         promised = self._numbers + (self._open_ask.count if self._open_ask is not None else 0)
-        if first is None or promised >= (self._settings.max_trials or math.inf):
+        if first is None or promised >= (self.settings.max_trials or math.inf):
             return []
         return self._submit(replace(first.trial.proposal, repeat_of=root, source=REPEAT, memo={}))
 
@@ -312,25 +314,25 @@ class Campaign:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
         free = self._pool.free
         startable = min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
-        left = math.inf if self._settings.max_trials is None else self._settings.max_trials - self._numbers
+        left = math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
         return int(min(startable + self._lookahead() - len(self._waiting), left - self._reserve))
 
     def _budget(self, elapsed_s: float) -> Budget:
-        limit, limit_s = self._settings.max_trials, self._settings.max_wall_s
+        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
         return Budget(
             trials=None if limit is None else max(0, limit - self._numbers),
             wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
         )
 
     def _lookahead(self) -> int:
-        if self._settings.lookahead != "auto":
-            return self._settings.lookahead
+        if self.settings.lookahead != "auto":
+            return self.settings.lookahead
         if self._ask_s <= 0 or self._trial_s <= 0:
             return 0
         # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
-        ended = self._settings.concurrency * self._ask_s / self._trial_s
+        ended = self.settings.concurrency * self._ask_s / self._trial_s
         # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
-        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self._settings.concurrency)
+        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self.settings.concurrency)
 
 
 def _smooth(average: float, value: float) -> float:

@@ -28,6 +28,7 @@ from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
 FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
+_BLOB = "$blob"
 _LOCK = "controller.lock"
 _LOG = logging.getLogger(__name__)
 
@@ -99,9 +100,18 @@ class Journal:
             raise JournalError(
                 f"{self.path.parent} is in use by another controller; wait for it, or stop it with `arrl stop {self.path.parent}`"
             ) from None
-        self._seq, self._size = _usable(self.path)
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        os.ftruncate(self._descriptor, self._size)
+        except OSError as error:
+            raise JournalError(f"{self.path.parent} cannot be written: {error.strerror or error}") from error
+        try:
+            self._seq, self._size = _usable(self.path)
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            os.ftruncate(self._descriptor, self._size)
+        except OSError as error:
+            self._lock.release()
+            raise JournalError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        except JournalError:
+            self._lock.release()
+            raise
         self._syncer = threading.Thread(target=self._sync_groups, name="journal-sync", daemon=True)
         self._syncer.start()
         return self
@@ -158,6 +168,17 @@ def in_use(run_dir: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError as error:
+        raise JournalError(f"{run_dir} cannot be written: {error.strerror or error}") from error
+
+
+def begun(run_dir: Path) -> bool:
+    """Whether a campaign has begun in a run directory: its journal has a whole line."""
+    try:
+        with (run_dir / "journal.jsonl").open("rb") as stream:
+            return stream.readline().endswith(b"\n")
+    except FileNotFoundError:
+        return False
 
 
 def encode(entry: Entry, blobs: Blobs) -> bytes:
@@ -206,6 +227,8 @@ def _parse(line: bytes, seq: int) -> tuple[dict[str, Any], str]:
     if rest[:-3] != f"{zlib.crc32(body):08x}".encode():
         return {}, "wrong checksum"
     row = json.loads(line)
+    if not row.keys() >= {"seq", "at", "elapsed_s", "kind"}:
+        return {}, "incomplete"
     if row["seq"] != seq:
         return {}, f"sequence number {row['seq']} where {seq} should stand"
     return row, ""
@@ -225,8 +248,7 @@ def _usable(path: Path) -> tuple[int, int]:
 
 
 def _decode(path: Path, number: int, row: dict[str, Any], blobs: Blobs) -> Entry:
-    for extra in ("crc",):
-        row.pop(extra, None)
+    del row["crc"]
     seq, at, elapsed_s, kind = row.pop("seq"), row.pop("at"), row.pop("elapsed_s"), row.pop("kind")
     if kind == "opened" and row.get("format", 0) > FORMAT:
         raise JournalError(f"{path} has format {row['format']}, this version reads up to {FORMAT}; upgrade autoresearch-rl")
@@ -246,31 +268,57 @@ def _adapter(kind: str) -> TypeAdapter[Record]:
     return TypeAdapter(KINDS[kind])
 
 
-def _plain(value: Any, blobs: Blobs) -> Any:
-    """Plain JSON types: dataclasses as objects, numbers that JSON cannot write as strings, long fields as blobs."""
+def _plain(value: Any, blobs: Blobs | None) -> Any:
+    """Plain JSON types: dataclasses as objects, numbers that JSON cannot write as strings, long fields as blobs.
+
+    Within a blob (`blobs` is None) there are no further ones.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         out = {}
         for field in fields(value):
-            item = _plain(getattr(value, field.name), blobs)
-            if item and (type(value), field.name) in _IN_BLOBS:
-                item = {"$blob": blobs.put(json.dumps(item))}
+            apart = blobs is not None and (type(value), field.name) in _IN_BLOBS
+            item = _plain(getattr(value, field.name), None if apart else blobs)
+            if item and apart and blobs is not None:
+                item = {_BLOB: blobs.put(json.dumps(item))}
             out[field.name] = item
         return out
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        # A key of a memo may look like the mark of a blob: whatever begins with $ gets one more.
-        return {f"${key}" if str(key).startswith("$") else str(key): _plain(item, blobs) for key, item in value.items()}
+        plain = {_text(str(key)): _plain(item, blobs) for key, item in value.items()}
+        if blobs is not None and plain.keys() == {_BLOB}:  # somebody's own name, e.g. of a metric, that would read as a reference
+            return {_BLOB: blobs.put(json.dumps({_BLOB: _plain(value[_BLOB], None)}))}
+        return plain
     if isinstance(value, tuple | list):
         return [_plain(item, blobs) for item in value]
-    return value
+    return _text(value) if isinstance(value, str) else value
+
+
+def storable(value: object, levels: int = 100) -> bool:
+    """Whether plain JSON comes back from the journal as it is: text, finite numbers, not nested deeper than `levels`."""
+    match value:
+        case str():
+            return _text(value) == value
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return levels > 0 and all(storable(str(key)) and storable(item, levels - 1) for key, item in value.items())
+        case list() | tuple():
+            return levels > 0 and all(storable(item, levels - 1) for item in value)
+        case _:
+            return value is None or isinstance(value, int)
+
+
+def _text(value: str) -> str:
+    """As it is where it is text; lone surrogates (file names that are no UTF-8, in a message) could not be read back."""
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 def _unblob(value: Any, blobs: Blobs) -> Any:
     if isinstance(value, dict):
-        if value.keys() == {"$blob"}:
-            return _unblob(json.loads(blobs.get(value["$blob"])), blobs)
-        return {key[1:] if key.startswith("$") else key: _unblob(item, blobs) for key, item in value.items()}
+        if value.keys() == {_BLOB}:
+            return json.loads(blobs.get(str(value[_BLOB])))
+        return {key: _unblob(item, blobs) for key, item in value.items()}
     return [_unblob(item, blobs) for item in value] if isinstance(value, list) else value
 
 

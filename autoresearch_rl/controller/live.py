@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Protocol
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.journal import Journal, in_use
+from autoresearch_rl.controller.journal import Journal, in_use, storable
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.controller.workspace import drop_model, point_best
@@ -31,6 +31,7 @@ from autoresearch_rl.events import (
     Interrupted,
     OrderTrial,
     Progressed,
+    Released,
     Reported,
     Requested,
     SettledEvent,
@@ -70,6 +71,7 @@ class Live:
 
     Attributes:
         kill: Kills every child at once; called on a second Ctrl-C and on errors.
+        patience_s: Seconds after the end of its time, or of an order's grace, in which a trial's target must have answered.
         watched: Whether a cancel rule wants to see the reports.
     """
 
@@ -81,8 +83,9 @@ class Live:
     clock: Clock
     kill: Callable[[], object]
     watched: bool = False
+    patience_s: float = 60.0
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
-    _controls: dict[int, Control] = field(default_factory=dict)
+    _controls: dict[tuple[int, int], Control] = field(default_factory=dict)
     _end: StopCampaign | None = None
     _polled_s: float = 0.0
     _taken: set[str] = field(default_factory=set)
@@ -104,17 +107,19 @@ class Live:
         return self._end, self.campaign.log.view()
 
     def _next(self) -> Event:
-        """The next event; reports are shown on the way, requests are looked for twice a second."""
+        """The next event; reports are shown on the way, requests and dead targets are looked for twice a second."""
         while True:
             if self.clock() - self._polled_s >= _POLL_S:
                 self._polled_s = self.clock()
-                request = self._request()
-                if request is not None:
-                    return request
+                found = self._overdue() or self._request()
+                if found is not None:
+                    return found
             try:
                 event = self.inbox.get(timeout=_POLL_S)
             except queue.Empty:
                 continue
+            if isinstance(event, SettledEvent | Released | Reported) and (event.number, event.attempt) not in self._controls:
+                continue  # of a worker that was given up
             if not isinstance(event, Reported):
                 return event
             self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
@@ -123,25 +128,28 @@ class Live:
 
     def _post(self, event: Event) -> None:
         """The only way in: the event is written, then each effect is written before any is carried out."""
+        if isinstance(event, SettledEvent):
+            self._controls.pop((event.number, event.attempt), None)
         elapsed_s = round(self.clock(), 6)  # as the journal has it, so that replay decides on the same number
         entries = [self.journal.append(event, elapsed_s)]
         effects = self.campaign.advance(event, elapsed_s, entries[0].seq)
         entries += [self.journal.append(effect, elapsed_s) for effect in effects]
         for effect in effects:
-            self._carry_out(effect)
+            self._carry_out(effect, elapsed_s)
         for entry in entries:
             self.sink.record(entry)
 
-    def _carry_out(self, effect: Effect) -> None:
+    def _carry_out(self, effect: Effect, elapsed_s: float) -> None:
         match effect:
             case AskPolicy():
-                self.proposer.ask(effect, self.campaign.log.view(), self.clock())
+                self.proposer.ask(effect, self.campaign.log.view(), elapsed_s)
             case StartTrial():
                 number = effect.trial.number
-                control = self._controls[number] = Control()
+                control = self._controls[number, effect.trial.attempt] = Control()
                 threading.Thread(target=self._work, args=(effect, control), name=f"trial-{number}", daemon=True).start()
             case OrderTrial():
-                self._controls[effect.number].order = effect.order
+                control = self._controls[effect.number, effect.attempt]
+                control.order, control.ordered_s = effect.order, min(control.ordered_s, elapsed_s)
                 if effect.kill:
                     threading.Thread(target=self.kill, name="kill", daemon=True).start()
             case Decide():
@@ -162,10 +170,27 @@ class Live:
             self._give_up(start, f"internal error in trial {start.trial.number}: {error!r}", control)
 
     def _give_up(self, start: StartTrial, message: str, control: Control) -> None:
+        if self._controls.get((start.trial.number, start.trial.attempt)) is not control:
+            return  # it was given up already
         if control.order is None or control.order.kind != "stop":  # what ends anyway may well fail in the end
             self.inbox.put(Failed(message=message))
         outcome = Outcome(status=Status.LOST, message=message)
         self.inbox.put(SettledEvent(number=start.trial.number, attempt=start.trial.attempt, outcome=outcome, interrupted=True))
+
+    def _overdue(self) -> SettledEvent | None:
+        """How a trial ends whose target ought to have answered long ago; its worker is given up, the campaign goes on."""
+        for (number, attempt), control in self._controls.items():
+            over_s = min(control.latest_s, control.ordered_s) + control.grace_s + self.patience_s
+            if self.clock() < over_s:
+                continue
+            message = (
+                f"its target does not answer, {self.patience_s:g} s after it should have ended; processes of it may still run"
+            )
+            _LOG.warning("trial %d: %s", number, message)
+            kind = control.order.kind if control.order is not None else ""
+            outcome = Outcome(status=Status.CANCELLED if kind == "cancel" else Status.LOST, message=message)
+            return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=kind == "stop")
+        return None
 
     def _retain(self, decision: Decision) -> None:
         """Points `best` to what is kept, drops models of what is not."""
@@ -192,7 +217,9 @@ class Live:
             try:
                 raw: Mapping[str, object] = json.loads(path.read_text())
                 request = Requested(request=str(raw["request"]), arguments=dict(raw))
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                if not storable(request.arguments):
+                    raise ValueError("it holds what the journal cannot")
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
                 with suppress(OSError):
                     path.rename(path.with_suffix(".bad"))
@@ -244,5 +271,6 @@ def ask_stop(run_dir: Path) -> Path:
 def drop_stop_requests(run_dir: Path) -> None:
     """Drops stop requests that a controller did not live to see: whoever resumes wants to go on."""
     for path in (run_dir / "inbox").glob("*.json"):
-        if '"stop"' in path.read_text(errors="replace"):
-            path.unlink()
+        with suppress(OSError):  # what cannot be read is put aside by the loop
+            if '"stop"' in path.read_text(errors="replace"):
+                path.unlink()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch_rl._core import Pool
+from autoresearch_rl.controller.journal import begun
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import PoolError, Problem
 from autoresearch_rl.task import Task
@@ -37,8 +38,7 @@ def _check_resources(task: Task, settings: Settings, devices: Mapping[str, tuple
 
 
 def _check_run_dir(run_dir: Path, floor_mb: float) -> list[Problem]:
-    journal = run_dir / "journal.jsonl"
-    if journal.exists() and journal.stat().st_size > 0:  # it is empty where a campaign ended before it began
+    if begun(run_dir):
         message = f"{run_dir} already holds the journal of a campaign."
         remedy = "Choose another folder with hydra.run.dir=DIR."
         return [Problem(code="run-dir-used", message=message, remedy=remedy)]

@@ -8,8 +8,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from autoresearch_rl.controller.journal import storable
 from autoresearch_rl.controller.settings import Settings, ask_seed
 from autoresearch_rl.errors import PolicyError
 from autoresearch_rl.events import AskPolicy, Proposed
@@ -57,6 +58,8 @@ class Proposer:
         try:
             proposals = tuple(self.policy.propose(ask))
             self._check(proposals, effect.count, history)
+            # As the journal will have it: a policy sees the same memo before and after a resume, lists where it had put tuples.
+            proposals = tuple(replace(proposal, memo=json.loads(json.dumps(dict(proposal.memo)))) for proposal in proposals)
         except (Exception, SystemExit) as error:  # foreign code: the one place where a policy's failure becomes a value
             _LOG.warning("the policy failed on ask %d", effect.ask, exc_info=not isinstance(error, PolicyError))
             return Proposed(ask=effect.ask, error=f"{type(error).__name__}: {error}")
@@ -86,12 +89,9 @@ def _known(number: int, history: History) -> bool:
 
 
 def _is_json(proposal: Proposal) -> bool:
-    """Whether the journal can hold it."""
-    try:
-        json.dumps(dict(proposal.memo))
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return all(isinstance(text, str) for text in (proposal.patch, proposal.rationale, proposal.source))
+    """Whether the journal can hold it, and give it back."""
+    texts = (proposal.patch, proposal.rationale, proposal.source)
+    return all(isinstance(text, str) for text in texts) and storable([dict(proposal.memo), *texts])
 
 
 def _no_model(_: LlmRequest) -> LlmReply:

@@ -30,10 +30,16 @@ Answer = Callable[[AskPolicy, float], Proposed]
 """Asks a policy anew, with the campaign's history as of now and the active seconds so far."""
 
 
-def replay(campaign: Campaign, entries: Iterable[Entry], answer: Answer | None = None) -> list[Effect]:
+def replay(
+    campaign: Campaign,
+    entries: Iterable[Entry],
+    answer: Answer | None = None,
+    differs: Callable[[str], object] | None = None,
+) -> list[Effect]:
     """Feeds a journal's events to a fresh reducer and compares the effects; returns those of the last event that it lacks.
 
-    With `answer`, each proposal is made again and compared too. Raises JournalError that names the first difference.
+    With `answer`, each proposal is made again and compared too; the recorded ones are fed. Raises JournalError that names the
+    first difference; one between proposals is handed to `differs` instead, where that is given.
     """
     expected: list[Effect] = []
     asked: Proposed | None = None
@@ -43,7 +49,10 @@ def replay(campaign: Campaign, entries: Iterable[Entry], answer: Answer | None =
             if expected:
                 raise JournalError(f"line {line}: the decision {_short(expected[0])} is missing before it")
             if asked is not None and isinstance(record, Proposed) and not _same(record, asked):
-                raise JournalError(f"line {line}: the policy now proposes {_short(asked)}, not the recorded {_short(record)}")
+                said = f"line {line}: the policy now proposes {_short(asked)}, not the recorded {_short(record)}"
+                if differs is None:
+                    raise JournalError(said)
+                differs(said)
             expected = campaign.advance(record, entry.elapsed_s, entry.seq)
             continue
         if not expected or not _same(expected[0], record):
@@ -96,7 +105,7 @@ def first(entries: Iterable[Entry]) -> Opened:
 
 def _same(left: Record | Reported, right: Record | Reported) -> bool:
     """Whether they would be the same line of a journal."""
-    return type(left) is type(right) and _text(left) == _text(right)
+    return left == right or (type(left) is type(right) and _text(left) == _text(right))
 
 
 def _text(record: Record | Reported) -> str:

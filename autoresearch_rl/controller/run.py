@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,7 @@ from typing import Any
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
 from autoresearch_rl.controller.journal import Blobs, Journal, read
+from autoresearch_rl.controller.leases import Leases
 from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
@@ -35,6 +38,8 @@ from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.trial import History
 
+_LOG = logging.getLogger(__name__)
+_CLOSE_S = 20.0
 _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
 
 
@@ -98,8 +103,8 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
 def replay_run(plan: Plan, run_dir: Path) -> str:
     """Feeds a run directory's journal to a fresh reducer and policy; returns a sentence on what was compared.
 
-    Proposals are compared only where the libraries that they depend on have the versions of then. Raises JournalError with
-    the first difference.
+    Raises JournalError with the first difference. Proposals may differ, and the first that does is told, where the libraries
+    that they depend on have other versions than then, or this is another processor.
     """
     entries = list(read(run_dir))
     opened = first(entries)
@@ -109,16 +114,27 @@ def replay_run(plan: Plan, run_dir: Path) -> str:
     direction: Any = opened.direction
     campaign = Campaign(settings, sources, direction=direction, request=task.resources, devices=opened.devices)
     proposer = Proposer(plan.policy, task.search_space, settings)
-    changed = {name: was for name, was in opened.versions.items() if was != _versions().get(name)}
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        return proposer.answer(effect, campaign.log.view(), elapsed_s)
+        # With the limits of then, which a resume may have changed: policies see the budget.
+        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
 
-    rest = replay(campaign, entries, None if changed else answer)
-    said = "every decision and proposal came out the same" if not changed else "every decision came out the same"
-    notes = [f"proposals were not compared, since {name} was {was} then" for name, was in sorted(changed.items())[:1]]
-    notes += [f"the last event's {len(rest)} decisions were not written before the end"] if rest else []
-    return "; ".join([f"{len(entries)} entries: {said}", *notes])
+    changed, differing = _changed(opened), list[str]()
+    rest = replay(campaign, entries, answer, differing.append if changed else None)
+    what = "decision" if differing else "decision and proposal"
+    notes = [f"{len(entries)} entries: every {what} came out the same"]
+    if differing:
+        notes.append(f"{len(differing)} answers of the policy differ, as they may since {changed}; the first: {differing[0]}")
+    if rest:
+        notes.append(f"the last event's {len(rest)} decisions were not written before the end")
+    return "; ".join(notes)
+
+
+def _changed(opened: Opened) -> str:
+    """What proposals depend on and is not as it was when the campaign was opened; empty if all is."""
+    now = {**_versions(), "cpu": facts()["cpu"]}
+    then = {**opened.versions, **{name: cpu for name, cpu in opened.hardware.items() if name == "cpu"}}
+    return ", ".join(f"{name} was {was}" for name, was in sorted(then.items()) if now.get(name) != was)
 
 
 def equipped_as(settings: Settings, opened: Opened) -> Settings:
@@ -132,6 +148,7 @@ class _Site:
 
     plan: Plan
     run_dir: Path
+    cache_dir: Path
     journal: Journal
     local: Target
     kill: Callable[[], None]
@@ -158,6 +175,7 @@ class _Site:
             yield cls(
                 plan=plan,
                 run_dir=run_dir,
+                cache_dir=cache_dir,
                 journal=journal,
                 local=local,
                 kill=kill,
@@ -218,6 +236,7 @@ class _Site:
                 guard=self.guard,
                 grace_s=settings.grace_s,
                 keep_workspaces=settings.keep_workspaces,
+                leases=Leases(self.cache_dir.parent),
                 clock=clock,
                 post=live.inbox.put,
             )
@@ -291,9 +310,17 @@ def _rebuild(prepared: Prepared, again: Callable[[], Prepared]) -> None:
         )
 
 
-def _close(*targets: Target) -> None:
+def _close(*targets: Target, limit_s: float = _CLOSE_S) -> None:
+    """Closes targets. One that hangs is given up and named: it must not keep the campaign from ending."""
     for target in targets:
-        target.close()
+        closing = threading.Thread(target=target.close, name="close", daemon=True)
+        closing.start()
+        closing.join(limit_s)
+        if closing.is_alive():
+            name = type(target).__name__
+            _LOG.warning(
+                "target %s has not closed within %g s; look for processes of this campaign that still run", name, limit_s
+            )
 
 
 def _versions() -> dict[str, str]:

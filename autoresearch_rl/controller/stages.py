@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import statistics
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.environment import base_environment, expose, parameter_environment
+from autoresearch_rl.controller.leases import Lease, Leases
 from autoresearch_rl.controller.prepare import Prepared
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge, verdict_of
@@ -23,13 +25,24 @@ from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, T
 
 _METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
 _LAST_BYTES = 1_000_000
+_FULL_BYTES = 65_536
 
 
 @dataclass
 class Control:
-    """What the loop's thread tells a worker. The worker only reads `order`; a single assignment needs no lock."""
+    """What the loop's thread and a worker tell each other. Each field has one writer; a single assignment needs no lock.
+
+    Attributes:
+        order: The loop's: the order that stands.
+        ordered_s: The loop's: active seconds when the first one was given.
+        grace_s: The worker's: seconds that the trial has to obey.
+        latest_s: The worker's: active seconds when the time of the stage under way is over; infinite while there is none.
+    """
 
     order: Order | None = None
+    ordered_s: float = math.inf
+    grace_s: float = 0.0
+    latest_s: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +52,7 @@ class Stages:
     Attributes:
         target: Where the untrusted stages run.
         local: This machine, where the evaluator runs.
+        leases: Devices are waited for until no other campaign has them.
         clock: Active seconds of the campaign.
         post: Puts an event into the loop's inbox.
     """
@@ -54,21 +68,40 @@ class Stages:
     guard: Guard
     grace_s: float
     keep_workspaces: bool
+    leases: Leases
     clock: Callable[[], float]
     post: Callable[[Reported | Released], None]
 
     def run(self, start: StartTrial, control: Control) -> SettledEvent:
         """Returns how the attempt ended. Raises EvaluatorError where the evaluator fails on the baseline too."""
-        trial, attempt = start.trial, None
+        trial = start.trial
         if start.refusal:
             outcome = Outcome(status=Status.REJECTED, message=start.refusal)
             return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome)
-        begun_s = self.clock()
+        with self.leases.of(start.devices) as lease:
+            waited = self._wait(start, control, lease)
+            return waited or self._run(start, control, lease)
+
+    def _wait(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent | None:
+        """Waits for the devices; how the attempt ended if an order came first. No folder, no attempt used, no time of the trial."""
+        number, attempt = start.trial.number, start.trial.attempt
+
+        def waiting(device: str) -> None:
+            self.post(Reported(number=number, attempt=attempt, stage=f"waiting for {device}"))
+
+        if lease.acquire(lambda: control.order is not None, waiting) or control.order is None:
+            return None
+        outcome = _obeyed("waiting for devices of other campaigns", control.order)
+        return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=control.order.kind == "stop")
+
+    def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent:
+        trial, begun_s = start.trial, self.clock()
+        control.grace_s = self.grace_s
         space = Workspace.create(self.run_dir, trial)
         source = {**self.frozen, **{name: text.encode() for name, text in self.sources.files(trial.source_hash).items()}}
         key = f"{self.campaign}/{trial.number}/{trial.attempt}"
         with self.target.open(key, start.resources, start.devices) as session:
-            attempt = _Attempt(self, start, space, source, control, session)
+            attempt = _Attempt(self, start, space, source, control, session, lease)
             outcome = attempt.outcome()
         order = control.order
         interrupted = outcome.status is Status.LOST and order is not None and order.kind == "stop"
@@ -87,6 +120,7 @@ class _Attempt:
     source: Mapping[str, bytes]
     control: Control
     session: Session
+    lease: Lease
     curve: CurveBuilder = field(default_factory=CurveBuilder)
     spans: list[StageSpan] = field(default_factory=list)
     usage: dict[str, float] = field(default_factory=dict)
@@ -99,10 +133,14 @@ class _Attempt:
         end = self._untrusted("train") or self._seal_model() or (self._untrusted("predict") if task.predict_cmd else None)
         end = end or self._seal_outputs()
         if end is None:
+            self.lease.release()
             held = tuple(name for name in self.start.resources if name in task.resources)  # what it asked 0 of it does not hold
             if held:
                 self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=held))
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
+        if end.status is Status.FAILED and shutil.disk_usage(self.stages.run_dir).free < _FULL_BYTES:
+            # Which may be its own doing or not; it runs again, at most `max_attempts` times, once its folders are dropped.
+            end = Outcome(status=Status.LOST, message=f"the disk of {self.stages.run_dir} was full: {end.message}")
         return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
 
     @property
@@ -185,7 +223,9 @@ class _Attempt:
     def _run(self, stage: str, job: Job, session: Session | None = None) -> JobResult:
         self.stage, begun_s = stage, self.stages.clock()
         self.stages.post(Reported(number=self._trial.number, attempt=self._trial.attempt, stage=stage))
+        self.control.latest_s = begun_s + job.limits.timeout_s
         result = (session or self.session).run(job, self._report)
+        self.control.latest_s = math.inf
         self.spans.append(StageSpan(stage=stage, begun_s=begun_s, ended_s=self.stages.clock()))
         for name, amount in result.usage.items():
             before = self.usage.get(name, 0.0)
@@ -202,7 +242,8 @@ class _Attempt:
         order = self.control.order
         if order is None or (self.stage != "train" and order.kind != "stop"):
             return None  # cancelling and pausing are about the training: once it has ended they come too late
-        return replace(order, grace_s=max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0])))
+        self.control.grace_s = max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0]))
+        return replace(order, grace_s=self.control.grace_s)
 
     def _job(self, stage: str) -> Job:
         task, space, trial = self.stages.task, self.space, self._trial

@@ -110,18 +110,18 @@ class Workspace:
         return sealed
 
     def finish(self, trial: Trial, outcome: Outcome, *, keep: bool) -> None:
-        """Writes `outcome.json` and drops what the trial worked in, unless `keep`."""
-        row = {"trial": trial.number, "attempt": trial.attempt, "params": dict(trial.proposal.params), **asdict(outcome)}
-        row.pop("curve")
-        scratch = self.root / "outcome.json.tmp"
-        scratch.write_text(json.dumps(row, indent=1, default=str) + "\n")
-        scratch.replace(self.root / "outcome.json")
+        """Drops what the trial worked in, unless `keep`, and writes `outcome.json`: in this order, or a full disk stays full."""
         if not keep:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.rmtree(self.root / "scratch", ignore_errors=True)
             shutil.rmtree(self.evaluation, ignore_errors=True)
             if outcome.status is not Status.LOST:  # the next attempt goes on from there
                 shutil.rmtree(self.checkpoint, ignore_errors=True)
+        row = {"trial": trial.number, "attempt": trial.attempt, "params": dict(trial.proposal.params), **asdict(outcome)}
+        row.pop("curve")
+        scratch = self.root / "outcome.json.tmp"
+        scratch.write_text(json.dumps(row, indent=1, default=str) + "\n")
+        scratch.replace(self.root / "outcome.json")
 
 
 def scored_baseline(run_dir: Path) -> Workspace | None:

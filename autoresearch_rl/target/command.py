@@ -126,13 +126,16 @@ class _CommandSession(Session):
 class _Stage:
     """A stage under way: its keeper's answer is awaited, its reports are passed on, orders are carried out."""
 
-    def __init__(self, job: Job, report: Report, connection: socket.socket, reports: Reports) -> None:
+    def __init__(
+        self, job: Job, report: Report, connection: socket.socket, reports: Reports, silence_s: float = _SILENCE_S
+    ) -> None:
         self._job, self._report, self._connection, self._reports = job, report, connection, reports
+        self._silence_s = silence_s
         self.order: Order | None = None
         self.answer: Mapping[str, Any] = {}
         self._received = b""
         self._mercy_s: float | None = None  # when the grace of an order is over
-        self._latest_s = time.monotonic() + min(job.limits.timeout_s, _LONGEST_S) + _SILENCE_S
+        self._latest_s = time.monotonic() + min(job.limits.timeout_s, _LONGEST_S) + silence_s
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
@@ -183,9 +186,10 @@ class _Stage:
 
     def _press(self) -> None:
         if time.monotonic() > self._latest_s:
-            raise LaunchError(f"the launcher does not answer, {_SILENCE_S:g} s after the timeout of the stage")
+            raise LaunchError(f"the launcher does not answer, {self._silence_s:g} s after the stage should have been dead")
         if self._mercy_s is not None and time.monotonic() >= self._mercy_s:
             self._mercy_s = float("inf")
+            self._latest_s = min(self._latest_s, time.monotonic() + _TERM_S + self._silence_s)
             self._connection.sendall(_line({"grace_s": _TERM_S}))
 
 

@@ -126,7 +126,7 @@ class PlainSink:
     def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
-        self._since = ""
+        self._since, self._now = "", False
 
     def __enter__(self) -> Self:
         self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
@@ -135,10 +135,11 @@ class PlainSink:
     def record(self, entry: Entry) -> None:
         """Takes an entry; see `Sink`."""
         record = entry.record
-        if not self._tally.is_new(entry) or isinstance(record, Reported):
+        if not self._tally.is_new(entry) or (isinstance(record, Reported) and not record.stage.startswith("waiting")):
             return
         self._tally.feed(entry)
-        said = self._line(record) if entry.at >= self._since else ""
+        self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
+        said = self._line(record) if self._now else ""
         if said:
             self._file.write(f"[{duration(entry.elapsed_s):>6}] {printable(said)}\n")
             self._file.flush()
@@ -152,8 +153,10 @@ class PlainSink:
             self._file.write(f"best: {printable(opened.metric)} {number(tally.best)}, trial {leader}{better}\n")
             self._file.flush()
 
-    def _line(self, record: Record) -> str:
+    def _line(self, record: Record | Reported) -> str:
         match record:
+            case Reported():
+                return f"trial {record.number} is {record.stage}, which another campaign has"
             case Opened():
                 limit = f"up to {record.max_trials} trials" if record.max_trials is not None else "no limit of trials"
                 policy = record.tags.get("policy", "?")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from autoresearch_rl.controller.journal import Blobs, read
+from autoresearch_rl.controller.leases import Leases
 from autoresearch_rl.controller.live import Clock
 from autoresearch_rl.controller.prepare import prepare
 from autoresearch_rl.controller.run import _guard
@@ -428,6 +429,7 @@ def ordered(folder: Path, stage: str, kind: Any, files: dict[str, str], grace_s:
         guard=_guard(folder, frozen, prepared, lambda: None),
         grace_s=grace_s,
         keep_workspaces=False,
+        leases=Leases(folder),
         clock=Clock(),
         post=ordering.post,
     )

@@ -1,0 +1,375 @@
+"""Campaigns whose controller dies at a chosen byte of its journal, on the virtual clock with a journal on the real disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from autoresearch_rl.controller.campaign import Campaign
+from autoresearch_rl.controller.journal import Journal, encode, read
+from autoresearch_rl.controller.keeping import KeepRule, StrictRule
+from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.proposing import Proposer
+from autoresearch_rl.controller.resuming import replay, restore, takeover_events
+from autoresearch_rl.controller.settings import Settings
+from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.events import (
+    AskPolicy,
+    Effect,
+    Entry,
+    Event,
+    Failed,
+    Interrupted,
+    Opened,
+    Proposed,
+    Record,
+    Released,
+    Requested,
+    Resumed,
+    SettledEvent,
+    StartTrial,
+    StopCampaign,
+)
+from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.trial import Ask, Budget, Curve, Decision, History, Order, Outcome, Progress, Proposal, Status, Trial
+from tests.controller.campaigns import FILES, SPACE, ok
+
+ASK_S = 0.3
+TRIALS = 7
+
+
+class Crash(BaseException):
+    """The controller is dead: nothing catches this but the test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a controller dies: around its `write`-th write (from 1), or within it after a share `torn` of the line's bytes."""
+
+    write: int
+    when: Literal["before", "after", "torn"]
+    torn: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.when}-{self.write}" + (f"-{self.torn:g}" if self.when == "torn" else "")
+
+
+class DyingJournal(Journal):
+    """A journal whose writer dies at a point."""
+
+    def __init__(self, run_dir: Path, point: Point | None) -> None:
+        super().__init__(run_dir)
+        self._point, self.writes = point, 0
+
+    def _sync_groups(self) -> None:
+        """Processes die here, not machines: what a process has written stays without."""
+
+    def append(self, record: Record, elapsed_s: float) -> Entry:
+        self.writes += 1
+        dies = self._point is not None and self.writes == self._point.write
+        if dies and self._point is not None and self._point.when == "torn":
+            line = encode(Entry(seq=self._seq, at="torn", elapsed_s=elapsed_s, record=record), self.blobs)
+            with self.path.open("ab") as stream:
+                stream.write(line[: max(1, min(len(line) - 1, round(self._point.torn * len(line))))])
+        if dies and self._point is not None and self._point.when != "after":
+            raise Crash
+        entry = super().append(record, elapsed_s)
+        if dies:
+            raise Crash
+        return entry
+
+
+@dataclass
+class World:
+    """What exists outside of the controllers: processes that were started. They die with their controller."""
+
+    spawned: set[tuple[int, int]] = field(default_factory=set)
+    alive: set[tuple[int, int]] = field(default_factory=set)
+    most_alive: int = 0
+
+    def spawn(self, trial: Trial) -> None:
+        key = (trial.number, trial.attempt)
+        assert key not in self.spawned, f"attempt {key} was started twice"
+        assert trial.number not in {number for number, _ in self.alive}, f"trial {trial.number} runs twice at once"
+        self.spawned.add(key)
+        self.alive.add(key)
+        self.most_alive = max(self.most_alive, len(self.alive))
+
+
+@dataclass
+class Controller(Simulation):
+    """One controller's life: the virtual clock, with the journal on disk and processes in the world."""
+
+    journal: DyingJournal | None = None
+    world: World = field(default_factory=World)
+
+    def _write(self, record: Record) -> int:
+        assert self.journal is not None
+        entry = self.journal.append(record, self.now_s)
+        self.entries.append(entry)
+        return entry.seq
+
+    def _later(self, when_s: float, event: Event) -> None:
+        super()._later(round(when_s, 6), event)  # as the journal has it
+
+    def _stale(self, event: Event) -> bool:
+        stale = super()._stale(event)
+        if isinstance(event, Released):
+            return (event.number, event.attempt) not in self._live or (event.number, event.attempt) in self._ordered
+        if isinstance(event, SettledEvent) and not stale:
+            self.world.alive.discard((event.number, event.attempt))
+        return stale
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, StartTrial):
+            assert any(effect is entry.record for entry in self.entries[-20:]), "it is written before it is carried out"
+            self.world.spawn(effect.trial)
+        super()._carry_out(effect)
+        if isinstance(effect, StartTrial) and "gpu" in effect.resources:
+            trial = effect.trial
+            early_s = 0.6 * self._live[trial.number, trial.attempt].seconds
+            self._later(self.now_s + early_s, Released(number=trial.number, attempt=trial.attempt, resources=("gpu",)))
+
+
+class Uniform:
+    """Proposes uniformly, as the history and the budget have it; fails on some asks where `fails`."""
+
+    def __init__(self, fails: float = 0.0) -> None:
+        self._fails = fails
+
+    def propose(self, ask: Ask) -> Sequence[Proposal]:
+        if ask.rng.uniform() < self._fails:
+            raise RuntimeError("no idea")
+        left = ask.budget.trials or 0
+        return [Proposal(params={"x": float(ask.rng.uniform())}, memo={"left": left}) for _ in range(ask.count)]
+
+
+class CancelSome:
+    """Cancels every third trial once it has reported twice."""
+
+    def judge(self, curve: Curve, metric: str, history: History) -> Order | None:
+        doomed = len(curve.steps) >= 2 and curve.metrics[metric][-1] > 0.6
+        return Order(kind="cancel", reason=f"{metric} is too large") if doomed else None
+
+
+class RepeatOnce:
+    """The strict rule, which wants every second candidate measured again."""
+
+    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
+        (decision,) = StrictRule("loss")(history, budget)
+        candidate = history.candidate(decision.candidate)
+        again = candidate is not None and len(candidate.trials) == 1 and decision.candidate % 2 == 1
+        return [replace(decision, repeats=(decision.candidate,) if again else ())]
+
+
+def made_up(start: StartTrial, lossy: bool = False) -> FakeRun:
+    """Heavy-tailed times and a curve; where `lossy` the second of three trials is lost once, and trial 4 always."""
+    trial, x = start.trial, float(start.trial.proposal.params["x"])
+    seconds = float(np.random.default_rng([trial.number, trial.attempt]).lognormal(0.0, 1.0))
+    reports = {seconds * share: Progress(step=share, step_target=1.0, metrics={"loss": x}) for share in (0.25, 0.5, 0.75)}
+    if lossy and (trial.number == 4 or (trial.number % 3 == 1 and trial.attempt == 1)):
+        return FakeRun(seconds=seconds, outcome=Outcome(status=Status.LOST, message="the machine was switched off"))
+    curve = Curve(steps=(1.0,), elapsed_s=(seconds,), metrics={"loss": (x,)}, step_target=1.0)
+    return FakeRun(seconds=seconds, outcome=ok((x - 0.3) ** 2, elapsed_s=seconds, curve=curve), reports=reports)
+
+
+OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
+    "interrupt": [(3.0, Interrupted(signal=2))],
+    "interrupt-twice": [(3.0, Interrupted(signal=2)), (3.05, Interrupted(signal=2, again=True))],
+    "stop": [(3.0, Requested(request="stop", arguments={"request": "stop"}))],
+    "failed": [(3.0, Failed(message="the evaluator crashed"))],
+}
+KINDS = ("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A kind of campaign."""
+
+    kind: str
+    concurrency: int = 1
+    lookahead: int | Literal["auto"] = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.concurrency}-{self.lookahead}"
+
+    @property
+    def settings(self) -> Settings:
+        more: dict[str, Any] = {}
+        if self.kind == "cancel":
+            more["cancel"] = CancelSome()
+        if self.kind == "devices":
+            more["resources"] = {"gpu": 1.0}
+        if self.kind == "wall":
+            more["max_wall_s"] = 6.0
+        return Settings(
+            keep=self.keep,
+            concurrency=self.concurrency,
+            lookahead=self.lookahead,
+            max_trials=TRIALS,
+            max_failure_rate=1.0,
+            **more,
+        )
+
+    @property
+    def keep(self) -> KeepRule:
+        if self.kind == "noise":
+            return NoiseRule("loss", confirm_share=0.5, baseline_seeds=2)
+        return RepeatOnce() if self.kind == "repeats" else StrictRule("loss")
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Changed when the campaign is resumed."""
+        return {"max_trials": TRIALS + 2, "concurrency": 2} if self.kind == "limits" else {}
+
+    def campaign(self, sources: Sources) -> Campaign:
+        devices = {"gpu": (0,)} if self.kind == "devices" else {}
+        request = {"gpu": 0.5} if self.kind == "devices" else {}
+        return Campaign(self.settings, sources, direction="minimize", request=request, devices=devices)
+
+    def policy(self) -> Uniform:
+        return Uniform(fails=0.4 if self.kind == "policy-error" else 0.0)
+
+    def run_trial(self, start: StartTrial) -> FakeRun:
+        return made_up(start, lossy=self.kind == "lost")
+
+
+@dataclass
+class Story:
+    """What became of a campaign over all of its controllers."""
+
+    scenario: Scenario
+    run_dir: Path
+    run_trial: Callable[[StartTrial], FakeRun] | None = None
+    world: World = field(default_factory=World)
+    writes: list[int] = field(default_factory=list)
+    crashes: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    stop: StopCampaign | None = None
+
+    def live(self, *points: Point) -> Story:
+        """Lets one controller after the other die at these points, and the last ones go on to the end; checks on the way."""
+        todo = [*points]
+        for _ in range(len(points) + 12):
+            before = self._journal_bytes()
+            settled = settled_for_good(self.entries)
+            self.stop = None
+            with DyingJournal(self.run_dir, todo.pop(0) if todo else None) as journal:
+                try:
+                    self.stop = self._control(journal)
+                except Crash:
+                    self.crashes += 1
+                    self.world.alive.clear()
+            self.writes.append(journal.writes)
+            whole = before[: before.rfind(b"\n") + 1]
+            assert self._journal_bytes().startswith(whole), "what was written stays as it is"
+            self.entries = list(read(self.run_dir)) if self._journal_bytes() else []
+            now = settled_for_good(self.entries)
+            assert {number: now[number] for number in settled} == settled, "nothing settled is lost"
+            assert not self.world.alive, "nothing outlives its controller"
+            if self.stop is not None and not (todo or self.stop.interrupted or self.stop.failed):
+                return self
+        raise AssertionError(f"no end after {self.writes} writes: {self.stop}")
+
+    def _journal_bytes(self) -> bytes:
+        path = self.run_dir / "journal.jsonl"
+        return path.read_bytes() if path.exists() else b""
+
+    def _control(self, journal: DyingJournal) -> StopCampaign:
+        entries, sources = self.entries, Sources(journal.blobs)
+        now_s = entries[-1].elapsed_s if entries else 0.0
+        campaign = self.scenario.campaign(sources)
+        controller = Controller(
+            campaign,
+            Proposer(self.scenario.policy(), SPACE, self.scenario.settings),
+            self.run_trial or self.scenario.run_trial,
+            ask_s=lambda _: ASK_S,
+            at=[(at, event) for at, event in OUTSIDE.get(self.scenario.kind, ()) if at > now_s],
+            now_s=now_s,
+            journal=journal,
+            world=self.world,
+        )
+        source = sources.add(FILES)
+        if not entries:
+            return controller.run([opened(source)])
+        limits = self.scenario.limits
+        past = restore(campaign, entries, journal)
+        controller.proposer.settings = campaign.settings
+        if limits:
+            controller.proposer.settings = replace(campaign.settings, **limits)
+        controller.entries = past
+        return controller.run(takeover_events(past, limits, lambda t: (t.number, t.attempt) in self.world.spawned))
+
+    def check(self) -> None:
+        """The invariants of a campaign that has come to its end."""
+        entries, scenario = self.entries, self.scenario
+        campaign = check_replay(scenario, self.run_dir, entries)
+        trials = [settled.trial.number for settled in campaign.log.settled]
+        assert len(set(trials)) == len(trials), "no trial is counted twice"
+        known = sorted([*trials, *(trial.number for trial in campaign.log.view().pending)])
+        assert known == list(range(len(known))), "numbering is complete"
+        resumed = any(isinstance(entry.record, Resumed) for entry in entries)
+        if scenario.kind not in ("wall", "noise"):  # these may end before all trials are done
+            assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
+        assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
+        check_attempts(entries, scenario.settings.max_attempts)
+        assert [entry.elapsed_s for entry in entries] == sorted(entry.elapsed_s for entry in entries)
+        statuses = {settled.trial.number: settled.outcome.status for settled in campaign.log.settled}
+        assert statuses.get(0, Status.OK) is Status.OK
+
+
+def opened(source: str) -> Opened:
+    return Opened(
+        campaign="C",
+        task="t",
+        metric="loss",
+        direction="minimize",
+        progress_metric="loss",
+        config="",
+        seed=0,
+        source_hash=source,
+        defaults=SPACE.defaults,
+    )
+
+
+def settled_for_good(entries: Sequence[Entry]) -> dict[int, SettledEvent]:
+    """The settlement of each trial that has one that is not followed by another attempt."""
+    found: dict[int, SettledEvent] = {}
+    for entry in entries:
+        if isinstance(entry.record, SettledEvent) and entry.record.outcome.status is not Status.LOST:
+            assert entry.record.number not in found, "a trial settles once"
+            found[entry.record.number] = entry.record
+    return found
+
+
+def check_attempts(entries: Sequence[Entry], max_attempts: int) -> None:
+    """Attempts count from 1 without a gap, and no trial is lost more often than it may be."""
+    attempts: dict[int, int] = {}
+    losses: dict[int, int] = {}
+    for entry in entries:
+        match entry.record:
+            case StartTrial(trial=trial):
+                assert trial.attempt > attempts.get(trial.number, 0), "an attempt has one start"
+                assert losses.get(trial.number, 0) < max_attempts, "nobody starts once too often"
+                attempts[trial.number] = trial.attempt
+            case SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=interrupted):
+                assert attempt == attempts[number], "what settles is what runs"
+                losses[number] = losses.get(number, 0) + (outcome.status is Status.LOST and not interrupted)
+
+
+def check_replay(scenario: Scenario, run_dir: Path, entries: Sequence[Entry]) -> Campaign:
+    """Replays with proposals asked for again; returns the campaign."""
+    sources = Sources(DyingJournal(run_dir, None).blobs)
+    sources.add(FILES)
+    campaign = scenario.campaign(sources)
+    proposer = Proposer(scenario.policy(), SPACE, scenario.settings)
+
+    def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
+        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
+
+    assert replay(campaign, entries, answer) == []
+    return campaign
