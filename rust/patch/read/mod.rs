@@ -1,0 +1,76 @@
+//! From the text of a patch in any notation to changes by file.
+
+mod blocks;
+mod envelope;
+mod paths;
+mod unified;
+mod whole;
+
+use std::collections::BTreeMap;
+
+use super::form::{Body, Change};
+use super::refusal::Refusal;
+use super::MAX_HUNKS;
+
+pub(super) use paths::Paths;
+
+/// Reads a patch. Every change has hunks that change something, or is a whole new text.
+pub(super) fn changes<'a>(patch: &'a str, files: &'a BTreeMap<String, String>) -> Result<Vec<Change<'a>>, Refusal> {
+    let lines = lines(patch);
+    match marked(&lines, Paths::Known(files))? {
+        Some(changes) => Ok(changes),
+        None => whole::read(&lines, files),
+    }
+}
+
+/// Reads a patch whatever files it names, but whole files: these do not say what they change.
+pub(super) fn marked_changes(patch: &str) -> Result<Vec<Change<'_>>, Refusal> {
+    marked(&lines(patch), Paths::Any).map(Option::unwrap_or_default)
+}
+
+/// Changes in a notation that marks them, if there are any marks.
+fn marked<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
+    let read = if envelope::is_one(lines) {
+        envelope::read(lines, paths)?
+    } else if blocks::has_one(lines) {
+        blocks::read(lines, paths)?
+    } else {
+        unified::read(lines, paths)?
+    };
+    let Some(mut changes) = read else { return Ok(None) };
+    let mut count = 0;
+    for change in &mut changes {
+        if let Body::Hunks(hunks) = &mut change.body {
+            count += hunks.len();
+            hunks.retain(super::form::Hunk::changes);
+        }
+    }
+    if count > MAX_HUNKS {
+        return Err(Refusal::TooLarge { what: "the patch".to_owned(), count, unit: "hunks", limit: MAX_HUNKS });
+    }
+    changes.retain(|change| !matches!(&change.body, Body::Hunks(hunks) if hunks.is_empty()));
+    if changes.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    Ok(Some(changes))
+}
+
+/// The lines of a patch. Carriage returns go where every line ends with one: then they are not of the text it is about.
+fn lines(patch: &str) -> Vec<&str> {
+    let patch = patch.strip_prefix('\u{feff}').unwrap_or(patch);
+    let mut lines: Vec<&str> = patch.strip_suffix('\n').unwrap_or(patch).split('\n').collect();
+    let unended = usize::from(!patch.ends_with('\n'));
+    if lines.len() > 1 && lines[..lines.len() - unended].iter().all(|line| line.ends_with('\r')) {
+        lines.iter_mut().for_each(|line| *line = line.strip_suffix('\r').unwrap_or(line));
+    }
+    lines
+}
+
+/// The fence that a line opens or closes: its character, its length, and the words after it.
+fn fence(line: &str) -> Option<(char, usize, &str)> {
+    let text = line.trim_start_matches(' ');
+    let mark = text.chars().next().filter(|char| matches!(char, '`' | '~'))?;
+    let length = text.chars().take_while(|char| *char == mark).count();
+    let words = text[length..].trim();
+    (length >= 3 && line.len() - text.len() <= 3 && !words.contains('`')).then_some((mark, length, words))
+}
