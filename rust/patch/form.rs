@@ -42,6 +42,8 @@ pub(super) struct Hunk<'a> {
     pub scope: &'a str,
     /// The header states as many lines as there are.
     pub counted: bool,
+    /// The header states fewer old lines than there are.
+    pub overlong: bool,
     pub rows: Vec<Row<'a>>,
     /// Rows after which the stated counts are reached and text without markers follows, which may be no part of the hunk.
     pub cut: Option<usize>,
@@ -51,7 +53,7 @@ pub(super) struct Hunk<'a> {
 
 impl<'a> Hunk<'a> {
     pub fn new(number: usize, scope: &'a str) -> Self {
-        Self { number, stated: None, scope, counted: false, rows: Vec::new(), cut: None, ends_file: false }
+        Self { number, stated: None, scope, counted: false, overlong: false, rows: Vec::new(), cut: None, ends_file: false }
     }
 
     pub fn expected(&self) -> impl Iterator<Item = &Row<'a>> {

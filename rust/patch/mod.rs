@@ -23,6 +23,8 @@ pub use refusal::{Refusal, Unsupported};
 pub const MAX_PATCH: usize = 1 << 21;
 /// Largest file in bytes.
 pub const MAX_FILE: usize = 1 << 24;
+/// Most lines of a patch.
+pub const MAX_LINES: usize = 100_000;
 /// Most hunks of a patch.
 pub const MAX_HUNKS: usize = 5_000;
 
@@ -32,7 +34,6 @@ pub fn apply(files: &BTreeMap<String, String>, patch: &str) -> Result<BTreeMap<S
     if patch.len() > MAX_PATCH {
         return too_large("the patch", patch.len(), MAX_PATCH);
     }
-    let mut work = place::Work::default();
     let mut changed = BTreeMap::new();
     for change in read::changes(patch, files)? {
         let before = &files[change.path];
@@ -42,7 +43,7 @@ pub fn apply(files: &BTreeMap<String, String>, patch: &str) -> Result<BTreeMap<S
         let after = match &change.body {
             Body::Hunks(hunks) => {
                 gate::check(change.path, before, hunks.iter().flat_map(form::Hunk::added).map(|row| row.text))?;
-                place::apply(change.path, hunks, before, &mut work)?
+                place::apply(change.path, hunks, before)?
             }
             Body::Whole(lines) => {
                 gate::check(change.path, before, lines.iter().copied())?;

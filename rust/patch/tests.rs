@@ -136,9 +136,9 @@ fn repeated_lines_cost_little() {
 
 #[test]
 fn what_takes_too_long_is_refused() {
-    let many: String = (0..100_000).map(|line| format!("{line}\n")).collect();
-    let hunks: String = (0..700).map(|line| format!("@@\n-{}\n+a\n", line * 3)).collect();
-    assert_eq!(code(applied(&many, &hunks)), "too_costly");
+    let before: String = (0..5_000).map(|line| format!("value {}\n", line % 50)).collect();
+    let old: String = (0..3_000).map(|line| format!(" value {}\n", line * 7 % 50)).collect();
+    assert_eq!(code(applied(&before, &format!("@@\n{old}-value 1\n+a\n"))), "too_costly");
 }
 
 fn text() -> impl Strategy<Value = String> {

@@ -233,8 +233,8 @@ def test_large_files_are_refused() -> None:
 
 
 def test_what_takes_too_long_is_refused() -> None:
-    text = "".join(f"{line}\n" for line in range(100_000))
-    patch = "".join(f"@@\n-{line * 3}\n+a\n" for line in range(700))
+    text = "".join(f"value {line % 50}\n" for line in range(20_000))
+    patch = "".join(f"@@\n value {line % 50}\n-value {(line + 7) % 50}\n+a\n value x\n" for line in range(4000))
     with pytest.raises(PatchError, match="takes too long to place") as caught:
         apply_patch({"train.py": text}, patch)
     assert caught.value.code == "too_costly"

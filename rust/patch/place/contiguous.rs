@@ -29,8 +29,35 @@ enum Shape {
     Scaled,
 }
 
+/// Places of the first `count` rows of a hunk.
+pub(super) struct Places {
+    reading: Reading,
+    class: Class,
+    shape: Shape,
+    count: usize,
+    old: usize,
+    /// Lines of the first old row, in order.
+    pub starts: Vec<usize>,
+}
+
+impl Places {
+    pub fn end(&self, start: usize) -> usize {
+        start + self.old
+    }
+
+    pub fn fit<'a>(&self, hunk: &Hunk<'a>, start: usize, lines: &Lines<'a>) -> Fit<'a> {
+        let at = (start..self.end(start)).map(Some).collect();
+        let mut fit =
+            Fit { reading: self.reading, class: self.class, rows: self.count, lines: at, indents: None, exact: true, start };
+        if self.shape != Shape::Same {
+            fit.indents = Some(fit.learn(&hunk.rows[..self.count], lines));
+        }
+        fit
+    }
+}
+
 /// All places of the first `count` rows of a hunk by the strictest comparison that has one.
-pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &mut Work) -> Result<Vec<Fit<'a>>, Costly> {
+pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &mut Work) -> Result<Option<Places>, Costly> {
     let rows = &hunk.rows[..count];
     let old: Vec<&Row<'a>> = rows.iter().filter(|row| row.kind != Kind::Add).collect();
     let has_raw = old.iter().any(|row| row.raw != row.text && !is_blank(row.raw));
@@ -41,36 +68,23 @@ pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &
             continue;
         }
         let texts: Vec<&str> = old.iter().map(|row| reading.text(row)).collect();
-        let fits = search(&texts, class, hunk.stated, lines, work)?.into_iter().filter_map(|start| {
-            let mut fit = Fit {
-                reading,
-                class,
-                rows: count,
-                lines: (start..start + old.len()).map(Some).collect(),
-                indents: None,
-                exact: true,
-                start,
-            };
-            if shape != Shape::Same {
-                let indents = fit.learn(rows, lines);
-                let shift = indents.shift();
-                let fits = match shape {
-                    Shape::Scaled => !only_blanks_change && indents.is_consistent(),
-                    _ => shift.is_some_and(|shift| shift == 0 || !only_blanks_change),
-                };
-                if !fits {
-                    return None;
-                }
-                fit.indents = Some(indents);
+        let starts = search(&texts, class, hunk.stated, lines, work)?;
+        let mut places = Places { reading, class, shape, count, old: old.len(), starts: Vec::new() };
+        let fits = |start: &usize| {
+            let indents = || places.fit(hunk, *start, lines).indents.unwrap_or_default();
+            match shape {
+                Shape::Same => true,
+                Shape::Shifted => indents().shift().is_some_and(|shift| shift == 0 || !only_blanks_change),
+                Shape::Scaled => !only_blanks_change && indents().is_consistent(),
             }
-            Some(fit)
-        });
-        let fits: Vec<Fit<'a>> = fits.collect();
-        if !fits.is_empty() {
-            return Ok(fits);
+        };
+        let starts: Vec<usize> = starts.into_iter().filter(fits).collect();
+        if !starts.is_empty() {
+            places.starts = starts;
+            return Ok(Some(places));
         }
     }
-    Ok(Vec::new())
+    Ok(None)
 }
 
 /// All places of `wanted`, only the stated one if it is exactly there.
@@ -91,7 +105,7 @@ fn search(
         }
     }
     let keys = lines.keys(class);
-    work.spend(keys.len() + wanted.len())?;
+    work.spend(keys.len() / 2 + wanted.len())?;
     let wanted_keys: Vec<u64> = wanted.iter().map(|line| class.key(line)).collect();
     let Some(rarest) = (0..wanted.len()).max_by_key(|row| wanted[*row].trim().len()) else { return Ok(Vec::new()) };
     let found =

@@ -76,6 +76,7 @@ impl<'a> Fit<'a> {
             let group = &rows[at..at + length];
             let removed = group.iter().filter(|row| row.kind == Kind::Remove).count();
             self.check_blanks(group, old, lines)?;
+            self.check_gaps(group, old, lines)?;
             let position = match self.lines.get(old).filter(|_| removed > 0) {
                 Some(line) => line.ok_or(Doubt::Loose)?,
                 None => self.insertion(rows, (at, length), old, lines)?,
@@ -84,6 +85,29 @@ impl<'a> Fit<'a> {
             (at, old) = (at + length, old + removed);
         }
         Ok(edits)
+    }
+
+    /// Where lines with content were left out beside added rows, these may belong on either side of them, unless they take
+    /// the place of as many removed ones.
+    fn check_gaps(&self, group: &[Row<'a>], mut old: usize, lines: &Lines<'a>) -> Result<(), Doubt> {
+        if self.exact || group.iter().all(|row| row.kind == Kind::Add) {
+            return Ok(());
+        }
+        let gap = |below: usize| {
+            let (above, below) = (*self.lines.get(below.checked_sub(1)?)?, *self.lines.get(below)?);
+            (above? + 1..below?).find(|line| !lines.is_blank(*line))
+        };
+        let mut rest = group;
+        while !rest.is_empty() {
+            let removed = rest.iter().take_while(|row| row.kind == Kind::Remove).count();
+            let added = rest[removed..].iter().take_while(|row| row.kind == Kind::Add).count();
+            old += removed;
+            if let Some(line) = gap(old).filter(|_| added > removed) {
+                return Err(Doubt::Left(line));
+            }
+            rest = &rest[removed + added..];
+        }
+        Ok(())
     }
 
     /// Removed blank lines have to lie between the lines that the patch says they do: there are many others.
@@ -149,6 +173,9 @@ impl<'a> Fit<'a> {
         let before = old.checked_sub(1).map(|row| self.lines[row]);
         let after = self.lines.get(old).copied();
         let added = &rows[at..at + length];
+        if let Some(line) = self.blanks_there(rows, (at, length), old, lines) {
+            return Err(Doubt::Repeated(line));
+        }
         let edge = before.is_none() || after.is_none() || !self.exact;
         let position = match (before.flatten(), after.flatten()) {
             (None, None) if self.lines.is_empty() => Ok(self.start),
@@ -167,14 +194,29 @@ impl<'a> Fit<'a> {
     }
 }
 
+impl<'a> Fit<'a> {
+    /// The line at which there are already as many blank lines as there would be after adding only such.
+    fn blanks_there(&self, rows: &[Row<'a>], (at, length): (usize, usize), old: usize, lines: &Lines<'a>) -> Option<usize> {
+        if self.exact || !rows[at..at + length].iter().all(|row| is_blank(row.text)) {
+            return None;
+        }
+        let blank = |row: &&Row<'_>| row.kind == Kind::Keep && is_blank(row.text);
+        let (lead, trail) =
+            (rows[..at].iter().rev().take_while(blank).count(), rows[at + length..].iter().take_while(blank).count());
+        let above = (*self.lines.get(old.checked_sub(lead + 1)?)?)?;
+        let below = (*self.lines.get(old + trail)?)?;
+        let blanks = (above + 1..below).all(|line| lines.is_blank(line));
+        (blanks && below - above > lead + length + trail).then_some(above + 1)
+    }
+}
+
 /// The line of the file at which the added rows already stand, beside lines `from..until` or among them.
 fn repeated(added: &[Row<'_>], from: usize, until: usize, lines: &Lines<'_>) -> Option<usize> {
     const TELLING: usize = 8;
-    let blanks = added.iter().all(|row| is_blank(row.text)) && until >= from + added.len();
-    if !blanks && added.iter().map(|row| letters(row.text, TELLING)).sum::<usize>() < TELLING {
+    if added.iter().map(|row| letters(row.text, TELLING)).sum::<usize>() < TELLING {
         return None;
     }
-    let starts = if blanks { from } else { from.saturating_sub(added.len()) }..=until;
+    let starts = from.saturating_sub(added.len())..=until;
     starts.into_iter().find(|start| {
         let there = lines.all.get(*start..start + added.len());
         there.is_some_and(|there| there.iter().zip(added).all(|(line, row)| line.trim() == row.text.trim()))

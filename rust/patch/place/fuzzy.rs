@@ -1,7 +1,9 @@
 //! Hunks of which some context is missing, out of date, or more than the file has.
 
+use std::collections::HashMap;
+
 use super::super::form::{is_blank, Hunk, Kind, Row};
-use super::align::{align, Aligned, Cost};
+use super::align::{align, Columns, Cost, Forward, NO};
 use super::fit::{Fit, Reading};
 use super::lines::{letters, width, Class, Lines};
 use super::{Costly, Work};
@@ -19,6 +21,9 @@ const TELLING: usize = 8;
 /// Lines around the place that the numbers say where little context is enough.
 const NEAR: usize = 6;
 
+/// Lines around twice the length of a hunk where its rows are looked for if one of them is there only.
+const AROUND: usize = 200;
+
 /// What came of looking for a hunk.
 pub(super) enum Found<'a> {
     One(Fit<'a>),
@@ -35,25 +40,45 @@ pub(super) fn find<'a>(
     predicted: Option<usize>,
     work: &mut Work,
 ) -> Result<Found<'a>, Costly> {
-    let search = Search { rows: &hunk.rows[..count], lines, lo, hi: hi.min(lines.all.len()), predicted };
-    let mut found = search.with(Reading::Marked, None, work)?;
+    let hi = hi.min(lines.all.len());
+    let plain = lines.keys(Class::Plain).get(lo..hi).unwrap_or(&[]);
+    let is_dots = |row: &Row<'_>| row.kind == Kind::Keep && is_ellipsis(row.text) && !plain.contains(&Class::Plain.key(row.text));
+    let (mut rows, mut dots, mut old) = (Vec::with_capacity(count), Vec::new(), 0);
+    for row in &hunk.rows[..count] {
+        if is_dots(row) {
+            dots.push(old);
+        } else {
+            rows.push(*row);
+        }
+        old += usize::from(row.kind != Kind::Add);
+    }
+    let search = Search { rows, dots, lines, lo, hi, predicted, stated: hunk.stated, overlong: hunk.overlong };
+    let mut found = search.with(None, work)?;
     if matches!(found, Found::None) && !hunk.changes_blanks_only() {
         for shift in search.shifts() {
-            found = search.with(Reading::Marked, Some(shift), work)?;
+            found = search.with(Some(shift), work)?;
             if !matches!(found, Found::None) {
                 break;
             }
         }
     }
+    if let Found::One(fit) = &mut found {
+        search.dots.iter().for_each(|row| fit.lines.insert(*row, None));
+        fit.rows = count;
+    }
     Ok(found)
 }
 
 struct Search<'s, 'a> {
-    rows: &'s [Row<'a>],
+    /// But for those that stand for any lines, which are the old rows with these numbers.
+    rows: Vec<Row<'a>>,
+    dots: Vec<usize>,
     lines: &'s Lines<'a>,
     lo: usize,
     hi: usize,
     predicted: Option<usize>,
+    stated: Option<usize>,
+    overlong: bool,
 }
 
 impl<'a> Search<'_, 'a> {
@@ -61,85 +86,134 @@ impl<'a> Search<'_, 'a> {
         self.rows.iter().filter(|row| row.kind != Kind::Add)
     }
 
-    fn with(&self, reading: Reading, shift: Option<i64>, work: &mut Work) -> Result<Found<'a>, Costly> {
+    fn with(&self, shift: Option<i64>, work: &mut Work) -> Result<Found<'a>, Costly> {
         let class = if shift.is_some() { Class::Loose } else { Class::Plain };
         let keys = self.lines.keys(class).get(self.lo..self.hi).unwrap_or(&[]);
         let old: Vec<&Row<'a>> = self.old().collect();
         // A kept line may have lost its marker, each on its own.
-        let wanted: Vec<(u64, u64)> = old.iter().map(|row| (class.key(row.text), class.key(row.raw))).collect();
-        work.spend(keys.len() + old.len())?;
-        let must = old.iter().zip(&wanted).filter(|(row, _)| row.kind == Kind::Remove && !is_blank(row.text));
-        for (_, (key, _)) in must {
-            work.spend(keys.len() / 8)?;
-            if !keys.contains(key) {
-                return Ok(Found::None);
+        let wanted: Vec<[u64; 2]> = old.iter().map(|row| [class.key(row.text), class.key(row.raw)]).collect();
+        let mut only = None;
+        for (_, [key, _]) in old.iter().zip(&wanted).filter(|(row, _)| row.kind == Kind::Remove && !is_blank(row.text)) {
+            work.spend(keys.len() / 4)?;
+            let mut found = keys.iter().enumerate().filter(|(_, other)| *other == key);
+            match (found.next(), found.next()) {
+                (None, _) => return Ok(Found::None),
+                (Some((line, _)), None) => only = Some(line),
+                _ => {}
             }
         }
-        work.spend(4 * keys.len() * old.len())?;
-        let costs = self.costs(&old, &wanted, keys);
-        let columns: Vec<i64> = old.iter().map(|row| width(row.text) as i64).collect();
-        let blanks: Vec<bool> = (self.lo..self.hi).map(|line| self.lines.is_blank(line)).collect();
-        let gaps: Vec<i32> = blanks.iter().map(|blank| if *blank { 1 } else { GAP }).collect();
-        let widths = if shift.is_some() { self.lines.widths() } else { &[] };
-        let aligned = align(&costs, &gaps, |row, line| {
-            let (key, raw) = wanted[row];
-            (keys[line] == key || keys[line] == raw)
-                && shift.is_none_or(|shift| blanks[line] || i64::from(widths[self.lo + line]) - columns[row] == shift)
-        });
-        let Some(aligned) = aligned else { return Ok(Found::None) };
-        if !self.is_told(&old, &aligned) {
+        // What is removed stands on one line only: the others are near, unless lines may be left out at will.
+        let reach = 2 * old.len() + AROUND;
+        let near = only.filter(|_| self.dots.is_empty() && !self.overlong);
+        let (lo, hi) = near.map_or((0, keys.len()), |line| (line.saturating_sub(reach), (line + reach).min(keys.len())));
+        work.spend(8 * (hi - lo))?;
+        let (rows, columns, lines) = self.columns(&old, &wanted, (&keys[lo..hi], self.lo + lo), shift);
+        work.spend(6 * old.len() * lines.len())?;
+        let costs = self.costs(&old);
+        let Some(aligned) = align(&costs, &rows, &columns) else { return Ok(Found::None) };
+        let at: Vec<Option<usize>> = aligned.at.iter().map(|column| Some(lines[(*column)?])).collect();
+        let first = at.iter().enumerate().find_map(|(row, line)| Some((*line)?.saturating_sub(row)));
+        let start = first.unwrap_or(self.lo);
+        if !self.is_told(&old, &at, start) || !self.is_same(&old, &at, class) {
             return Ok(Found::None);
         }
-        let rivals = self.rivals(&old, &aligned);
-        let lines = aligned.lines.iter().map(|line| line.map(|line| line + self.lo)).collect();
-        let first = aligned.lines.iter().enumerate().find_map(|(row, line)| Some(((*line)? + self.lo).saturating_sub(row)));
-        let start = first.unwrap_or(self.lo);
-        let mut fit = Fit { reading, class, rows: self.rows.len(), lines, indents: None, exact: false, start };
+        let rivals = self.rivals(&old, &aligned, &lines);
         if !rivals.is_empty() && self.predicted != Some(start) {
             return Ok(Found::Several(rivals));
         }
-        if !self.is_same(&old, &fit) {
-            return Ok(Found::None);
-        }
+        let mut fit =
+            Fit { reading: Reading::Marked, class, rows: self.rows.len(), lines: at, indents: None, exact: false, start };
         if shift.is_some() {
-            fit.indents = Some(fit.learn(self.rows, self.lines));
+            fit.indents = Some(fit.learn(&self.rows, self.lines));
         }
         Ok(Found::One(fit))
     }
 
+    /// Rows and the lines that any of them may stand on as small keys, and which lines these are.
+    fn columns(
+        &self,
+        old: &[&Row<'a>],
+        wanted: &[[u64; 2]],
+        (keys, lo): (&[u64], usize),
+        shift: Option<i64>,
+    ) -> (Vec<[u32; 2]>, Columns, Vec<usize>) {
+        let widths = if shift.is_some() { self.lines.widths() } else { &[] };
+        let mut numbers: HashMap<(u64, i64), u32> = HashMap::with_capacity(2 * old.len());
+        // Where the indentation is moved, a line has to have the width of its row after it.
+        let moved = |text: &str| shift.filter(|_| !is_blank(text)).map_or(0, |shift| width(text) as i64 + shift);
+        let mut number = |key: u64, columns: i64| {
+            let next = numbers.len() as u32;
+            *numbers.entry((key, columns)).or_insert(next)
+        };
+        let rows = old.iter().zip(wanted).map(|(row, [key, raw])| {
+            [number(*key, moved(row.text)), number(*raw, moved(if shift.is_some() { row.text } else { row.raw }))]
+        });
+        let rows = rows.collect();
+        let (mut columns, mut lines, mut sum) =
+            (Columns { keys: Vec::new(), before: Vec::new(), upto: Vec::new() }, Vec::new(), 0);
+        for (at, key) in keys.iter().enumerate() {
+            let line = lo + at;
+            let blank = self.lines.is_blank(line);
+            let before = sum;
+            sum += if blank { 1 } else { GAP };
+            let place = if shift.is_some() && !blank { i64::from(widths[line]) } else { 0 };
+            if let Some(number) = numbers.get(&(*key, place)) {
+                columns.keys.push(*number);
+                columns.before.push(before);
+                columns.upto.push(sum);
+                lines.push(line);
+            }
+        }
+        (rows, columns, lines)
+    }
+
     /// What each old row is worth.
-    fn costs(&self, old: &[&Row<'a>], wanted: &[(u64, u64)], keys: &[u64]) -> Vec<Cost> {
-        // The rows between which any number of lines may be left out: kept ones with nothing added between them.
+    fn costs(&self, old: &[&Row<'a>]) -> Vec<Cost> {
+        // The rows between which any number of lines may be left out, as where the header of a second hunk is missing: kept
+        // ones with nothing added between them, in a hunk that is longer than it says.
         let mut joined = vec![false; old.len()];
         let mut at = 0;
         for pair in self.rows.windows(2) {
-            let kept = pair[0].kind == Kind::Keep && pair[1].kind == Kind::Keep;
+            let kept = self.overlong && pair[0].kind == Kind::Keep && pair[1].kind == Kind::Keep;
             if pair[0].kind != Kind::Add {
                 joined[at] = kept;
                 at += 1;
             }
         }
+        // Before a row that stands for any lines these cost nothing.
+        let mut free = vec![false; old.len()];
+        for (before, row) in self.dots.iter().enumerate() {
+            if let Some(row) = (row - before).checked_sub(1) {
+                free[row] = true;
+            }
+        }
         let cost = |(at, row): (usize, &&Row<'a>)| {
             let text = row.text;
-            let dots = row.kind == Kind::Keep && is_ellipsis(text) && !keys.contains(&wanted[at].0);
-            if dots {
-                return Cost { gain: 0, skip: Some(0), jump: Some(0) };
-            }
             let gain = match letters(text, TELLING) {
                 0 => BLANK_GAIN,
                 TELLING.. => GAIN,
                 _ => SHORT_GAIN,
             };
-            let skip = if is_blank(text) { 1 } else { SKIP };
-            Cost { gain, skip: (row.kind == Kind::Keep).then_some(skip), jump: joined[at].then_some(JUMP) }
+            let skip = match row.kind {
+                Kind::Keep if is_blank(text) => 1,
+                Kind::Keep => SKIP,
+                _ => NO,
+            };
+            let jump = match (free[at], joined[at]) {
+                (true, _) => 0,
+                (_, true) => JUMP,
+                _ => NO,
+            };
+            Cost { gain, skip, jump }
         };
         old.iter().enumerate().map(cost).collect()
     }
 
-    /// Whether enough of the rows stands somewhere: half of the context, less only where the numbers say the same.
-    fn is_told(&self, old: &[&Row<'a>], aligned: &Aligned) -> bool {
+    /// Whether enough of the rows stands somewhere: half of the context and what is next to a change; less only where the
+    /// numbers say the same.
+    fn is_told(&self, old: &[&Row<'a>], at: &[Option<usize>], start: usize) -> bool {
         let (mut stands, mut all, mut told) = (0, 0, 0);
-        for (row, line) in old.iter().zip(&aligned.lines).filter(|(row, _)| !is_blank(row.text) && !is_ellipsis(row.text)) {
+        for (row, line) in old.iter().zip(at).filter(|(row, _)| !is_blank(row.text)) {
             let kept = usize::from(row.kind == Kind::Keep);
             all += kept;
             if line.is_some() {
@@ -147,41 +221,44 @@ impl<'a> Search<'_, 'a> {
                 told += letters(row.text, TELLING);
             }
         }
-        let first =
-            aligned.lines.iter().enumerate().find_map(|(row, line)| Some((*line)? + self.lo - row.min(self.lo + (*line)?)));
-        let near = self.predicted.zip(first).is_some_and(|(one, other)| one.abs_diff(other) <= NEAR);
-        told >= TELLING && (2 * stands >= all || near)
+        let near = self.predicted.or(self.stated).is_some_and(|line| line.abs_diff(start) <= NEAR);
+        let beside = self.beside(|row| !is_blank(old[row].text));
+        told >= TELLING && (near || 2 * stands >= all && beside.iter().all(|row| at[*row].is_some()))
     }
 
-    /// Places that are as good, by the rows that decide where something changes.
-    fn rivals(&self, old: &[&Row<'a>], aligned: &Aligned) -> Vec<usize> {
-        let held = |row: usize| !is_blank(old[row].text) && aligned.lines[row].is_some();
-        let mut deciding = Vec::new();
-        let mut at = 0;
-        for row in self.rows {
+    /// The old rows, of those that count, that are next to something that changes, and that are removed.
+    fn beside(&self, counts: impl Fn(usize) -> bool) -> Vec<usize> {
+        let (mut rows, mut at) = (Vec::new(), 0);
+        let count = self.old().count();
+        for row in &self.rows {
             if row.kind != Kind::Keep {
-                deciding.extend((0..at).rev().find(|row| held(*row)));
-                deciding.extend((at..old.len()).find(|row| held(*row)));
+                rows.extend((0..at).rev().find(|row| counts(*row)));
+                rows.extend((at..count).find(|row| counts(*row)));
             }
             at += usize::from(row.kind != Kind::Add);
         }
-        deciding.sort_unstable();
-        deciding.dedup();
-        let close = deciding.iter().filter(|row| aligned.rivals[**row].0 < MARGIN);
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    /// Places that are as good, by the rows that decide where something changes.
+    fn rivals(&self, old: &[&Row<'a>], aligned: &Forward<'_>, lines: &[usize]) -> Vec<usize> {
+        let deciding = self.beside(|row| !is_blank(old[row].text) && aligned.at[row].is_some());
+        let rivals = aligned.rivals(&deciding);
+        let close = deciding.iter().zip(rivals).filter(|(_, (loss, _))| *loss < MARGIN);
         let mut places: Vec<usize> =
-            close.flat_map(|row| [aligned.lines[*row].unwrap_or(0), aligned.rivals[*row].1]).map(|line| line + self.lo).collect();
+            close.flat_map(|(row, (_, rival))| [aligned.at[*row].unwrap_or(rival), rival]).map(|column| lines[column]).collect();
         places.sort_unstable();
         places.dedup();
         places
     }
 
     /// Whether the lines are those of the rows, and not only their keys.
-    fn is_same(&self, old: &[&Row<'a>], fit: &Fit<'a>) -> bool {
-        old.iter().zip(&fit.lines).all(|(row, line)| {
-            line.is_none_or(|line| {
-                fit.class.same(self.lines.all[line], row.text) || fit.class.same(self.lines.all[line], row.raw)
-            })
-        })
+    fn is_same(&self, old: &[&Row<'a>], at: &[Option<usize>], class: Class) -> bool {
+        let all = &self.lines.all;
+        let same = |row: &Row<'_>, line: usize| class.same(all[line], row.text) || class.same(all[line], row.raw);
+        old.iter().zip(at).all(|(row, line)| line.is_none_or(|line| same(row, line)))
     }
 
     /// By how many columns the rows may be moved, most likely first.

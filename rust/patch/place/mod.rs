@@ -14,14 +14,18 @@ mod lines;
 use super::form::{is_blank, Hunk, Kind};
 use super::nearest::nearest;
 use super::refusal::{shown, Refusal};
+use contiguous::Places;
 use fit::{Doubt, Edit, Fit, Reading};
 use fuzzy::Found;
 use lines::{letters, width, Class, Lines};
 
 pub(super) use fuzzy::is_ellipsis;
 
-/// Most comparisons of a row with a line while placing one patch: keeps the worst case near 50 ms.
-const MAX_WORK: usize = 60_000_000;
+/// Most work on a file of up to `WORK_LINES` lines, about nanoseconds: keeps the worst case near 50 ms. Longer files get more.
+const MAX_WORK: usize = 30_000_000;
+const WORK_LINES: usize = 5_000;
+/// Old rows by which the nearest place is found.
+const NEAREST_ROWS: usize = 200;
 /// Places listed in a message.
 const LISTED: usize = 6;
 /// Lines from the place that the numbers say where nothing is looked for if these are right for the other hunks.
@@ -29,35 +33,37 @@ const FAR: usize = 20;
 /// Letters that added lines need so that finding them elsewhere says something.
 const TELLING: usize = 8;
 
-/// Counts the work of one patch.
-#[derive(Default)]
-pub(super) struct Work(usize);
+/// What is left of the work that a patch may make in one file.
+struct Work(usize);
+
+/// The old rows of a hunk stand nowhere one after the other.
+struct Apart;
 
 /// There is more work than is allowed.
 struct Costly;
 
 impl Work {
     fn spend(&mut self, amount: usize) -> Result<(), Costly> {
-        self.0 += amount;
-        if self.0 > MAX_WORK {
-            return Err(Costly);
-        }
+        self.0 = self.0.checked_sub(amount).ok_or(Costly)?;
         Ok(())
     }
 }
 
 /// The text of `before` after its hunks.
-pub(super) fn apply(path: &str, hunks: &[Hunk<'_>], before: &str, work: &mut Work) -> Result<String, Refusal> {
-    let mut placer = Placer { path, lines: Lines::new(before), fits: vec![None; hunks.len()], work };
+pub(super) fn apply(path: &str, hunks: &[Hunk<'_>], before: &str) -> Result<String, Refusal> {
+    let lines = Lines::new(before);
+    let work = Work(MAX_WORK * lines.all.len().max(WORK_LINES) / WORK_LINES);
+    let mut placer = Placer { path, lines, fits: vec![None; hunks.len()], work };
     let mut late = Vec::new();
     for (at, hunk) in hunks.iter().enumerate() {
         match placer.together(hunk).map_err(|Costly| placer.costly(hunk))? {
-            Some(fit) => placer.fits[at] = Some(fit),
-            None => late.push(at),
+            Ok(Some(fit)) => placer.fits[at] = Some(fit),
+            Ok(None) => late.push((at, true)),
+            Err(Apart) => late.push((at, false)),
         }
     }
-    for at in late {
-        placer.fits[at] = Some(placer.late(hunks, at)?);
+    for (at, together) in late {
+        placer.fits[at] = Some(placer.late(hunks, at, together)?);
     }
     placer.share_indents();
     let mut edits = Vec::with_capacity(hunks.len());
@@ -74,23 +80,25 @@ struct Placer<'w, 'a> {
     path: &'w str,
     lines: Lines<'a>,
     fits: Vec<Option<Fit<'a>>>,
-    work: &'w mut Work,
+    work: Work,
 }
 
 impl<'a> Placer<'_, 'a> {
-    /// A hunk that stands together and needs no other hunk to be placed.
-    fn together(&mut self, hunk: &Hunk<'a>) -> Result<Option<Fit<'a>>, Costly> {
+    /// A hunk that stands together and needs no other hunk to be placed; an error in it if it stands nowhere together.
+    fn together(&mut self, hunk: &Hunk<'a>) -> Result<Result<Option<Fit<'a>>, Apart>, Costly> {
         if self.is_anchorless(hunk) {
-            return Ok(None);
+            return Ok(Ok(None));
         }
-        let found = self.contiguous(hunk)?;
-        Ok(self.pick(hunk, found, None))
+        Ok(match self.contiguous(hunk)? {
+            Some(places) => Ok(self.pick(hunk, &places, None)),
+            None => Err(Apart),
+        })
     }
 
-    fn contiguous(&mut self, hunk: &Hunk<'a>) -> Result<Vec<Fit<'a>>, Costly> {
-        let found = contiguous::find(hunk, hunk.rows.len(), &self.lines, self.work)?;
+    fn contiguous(&mut self, hunk: &Hunk<'a>) -> Result<Option<Places>, Costly> {
+        let found = contiguous::find(hunk, hunk.rows.len(), &self.lines, &mut self.work)?;
         match hunk.cut {
-            Some(cut) if found.is_empty() => contiguous::find(hunk, cut, &self.lines, self.work),
+            Some(cut) if found.is_none() => contiguous::find(hunk, cut, &self.lines, &mut self.work),
             _ => Ok(found),
         }
     }
@@ -107,28 +115,28 @@ impl<'a> Placer<'_, 'a> {
         }
     }
 
-    /// The one fit among several.
-    fn pick(&self, hunk: &Hunk<'a>, mut fits: Vec<Fit<'a>>, around: Option<(usize, usize)>) -> Option<Fit<'a>> {
-        if hunk.ends_file {
-            if let Some(last) = fits.iter().position(|fit| fit.last() == self.lines.all.len().checked_sub(1)) {
-                return Some(fits.swap_remove(last));
-            }
+    /// The one place among several.
+    fn pick(&self, hunk: &Hunk<'a>, places: &Places, around: Option<(usize, usize)>) -> Option<Fit<'a>> {
+        let fit = |start: &usize| Some(places.fit(hunk, *start, &self.lines));
+        let starts = &places.starts;
+        if let Some(last) = starts.last().filter(|start| hunk.ends_file && places.end(**start) == self.lines.all.len()) {
+            return fit(last);
         }
-        if fits.len() < 2 {
-            return fits.pop();
+        if let [only] = starts[..] {
+            return fit(&only);
         }
-        if let Some(at) = fits.iter().position(|fit| Some(fit.start) == hunk.stated) {
-            return Some(fits.swap_remove(at));
+        if let Some(stated) = hunk.stated.filter(|stated| starts.contains(stated)) {
+            return fit(&stated);
         }
         // A header whose number is wrong is not to be trusted in the rest either.
         let scope = if hunk.stated.is_none() { self.scope(hunk.scope) } else { None };
-        for (lo, hi) in [scope, around].into_iter().flatten() {
-            let mut inside = (0..fits.len()).filter(|at| (lo..hi).contains(&fits[*at].start));
-            if let (Some(at), None) = (inside.next(), inside.next()) {
-                return Some(fits.swap_remove(at));
+        [scope, around].into_iter().flatten().find_map(|(lo, hi)| {
+            let mut inside = starts.iter().filter(|start| (lo..hi).contains(start));
+            match (inside.next(), inside.next()) {
+                (Some(only), None) => fit(only),
+                _ => None,
             }
-        }
-        None
+        })
     }
 
     /// A hunk that no line with content holds.
@@ -137,23 +145,22 @@ impl<'a> Placer<'_, 'a> {
     }
 
     /// A hunk that needs the others around it.
-    fn late(&mut self, hunks: &[Hunk<'a>], at: usize) -> Result<Fit<'a>, Refusal> {
+    fn late(&mut self, hunks: &[Hunk<'a>], at: usize, together: bool) -> Result<Fit<'a>, Refusal> {
         let hunk = &hunks[at];
         let costly = |placer: &Self| placer.costly(hunk);
         if self.is_anchorless(hunk) {
             return self.stated(hunks, at).ok_or_else(|| Refusal::NoAnchor { hunk: hunk.number, path: self.path.to_owned() });
         }
         let (lo, hi) = self.around(at);
-        let fits = self.contiguous(hunk).map_err(|Costly| costly(self))?;
-        let starts: Vec<usize> = fits.iter().map(|fit| fit.start).collect();
-        if !starts.is_empty() {
-            return self.pick(hunk, fits, Some((lo, hi))).ok_or_else(|| self.ambiguous(hunk, starts));
+        if let Some(places) = together.then(|| self.contiguous(hunk)).transpose().map_err(|Costly| costly(self))?.flatten() {
+            return self.pick(hunk, &places, Some((lo, hi))).ok_or_else(|| self.ambiguous(hunk, places.starts));
         }
         let drift = self.drift(hunks);
         let predicted = hunk.stated.zip(drift).and_then(|(stated, drift)| usize::try_from(stated as i64 + drift).ok());
         let mut several = None;
         for count in [Some(hunk.rows.len()), hunk.cut].into_iter().flatten() {
-            let found = fuzzy::find(hunk, count, &self.lines, (lo, hi), predicted, self.work).map_err(|Costly| costly(self))?;
+            let found =
+                fuzzy::find(hunk, count, &self.lines, (lo, hi), predicted, &mut self.work).map_err(|Costly| costly(self))?;
             match found {
                 // The numbers of all other hunks are right: this one is not elsewhere.
                 Found::One(fit) if self.agreeing(hunks) > 1 && predicted.is_some_and(|line| line.abs_diff(fit.start) > FAR) => {}
@@ -286,15 +293,15 @@ impl<'a> Placer<'_, 'a> {
             let mut turned = Hunk::new(hunk.number, "");
             turned.stated = hunk.stated;
             turned.rows = hunk.written().map(|row| super::form::Row { kind: Kind::Keep, ..*row }).collect();
-            let there = contiguous::find(&turned, turned.rows.len(), &self.lines, self.work);
-            match there.map(|fits| fits.first().map(|fit| fit.start)) {
+            let there = contiguous::find(&turned, turned.rows.len(), &self.lines, &mut self.work);
+            match there.map(|places| places.and_then(|places| places.starts.first().copied())) {
                 Ok(Some(start)) => return Refusal::AlreadyApplied { hunk: hunk.number, path, line: start + 1 },
                 Ok(None) => {}
                 Err(Costly) => return self.costly(hunk),
             }
         }
         let old: Vec<&str> = hunk.expected().map(|row| row.text).collect();
-        let near = nearest(&self.lines.all, &old, hunk.stated);
+        let near = nearest(&self.lines.all, &old[..old.len().min(NEAREST_ROWS)], hunk.stated);
         let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), shown);
         let (line, expected) = (near.line + 1, shown(old[near.row]));
         Refusal::NoMatch { hunk: hunk.number, path, line, expected, found, similarity: near.similarity }

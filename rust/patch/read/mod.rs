@@ -10,13 +10,16 @@ use std::collections::BTreeMap;
 
 use super::form::{Body, Change};
 use super::refusal::Refusal;
-use super::MAX_HUNKS;
+use super::{MAX_HUNKS, MAX_LINES};
 
 pub(super) use paths::Paths;
 
 /// Reads a patch. Every change has hunks that change something, or is a whole new text.
 pub(super) fn changes<'a>(patch: &'a str, files: &'a BTreeMap<String, String>) -> Result<Vec<Change<'a>>, Refusal> {
     let lines = lines(patch);
+    if lines.len() > MAX_LINES {
+        return Err(Refusal::TooLarge { what: "the patch".to_owned(), count: lines.len(), unit: "lines", limit: MAX_LINES });
+    }
     match marked(&lines, Paths::Known(files))? {
         Some(changes) => Ok(changes),
         None => whole::read(&lines, files),

@@ -5,6 +5,7 @@
 
 use super::super::form::{add, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal, Unsupported};
+use super::fence;
 use super::paths::Paths;
 
 /// Digits that a line number may have.
@@ -12,7 +13,7 @@ const MAX_DIGITS: usize = 9;
 
 /// Reads a unified or git diff, if there is a hunk in it.
 pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
-    let mut reader = Reader { paths, changes: Vec::new(), region: Region::Prose, path: None, git: None, hunks: 0 };
+    let mut reader = Reader { paths, changes: Vec::new(), region: Region::Prose, path: None, git: None, hunks: 0, fenced: None };
     let mut at = 0;
     while at < lines.len() {
         at += reader.read(&lines[at..])?;
@@ -120,6 +121,7 @@ struct Reader<'a> {
     path: Option<&'a str>,
     git: Option<(&'a str, &'a str)>,
     hunks: usize,
+    fenced: Option<char>,
 }
 
 impl<'a> Reader<'a> {
@@ -139,9 +141,10 @@ impl<'a> Reader<'a> {
             self.leave(Region::Git);
             self.path = None;
             self.git = halves(paths);
-        } else if bare.starts_with("```") || bare.starts_with("~~~") {
+        } else if let Some(mark) = self.fence(bare) {
             self.leave(Region::Prose);
             (self.path, self.git) = (None, None);
+            self.fenced = if self.fenced.is_none() { Some(mark) } else { None };
         } else {
             match self.region {
                 Region::Hunk(_) => self.row(lines[0]),
@@ -157,6 +160,15 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(1)
+    }
+
+    /// The character of a fence that opens or closes; inside a hunk one that was not opened is a line as any other.
+    fn fence(&self, line: &str) -> Option<char> {
+        let (mark, _, words) = fence(line).filter(|_| line.starts_with(['`', '~']))?;
+        match self.fenced {
+            Some(open) => (mark == open && words.is_empty()).then_some(mark),
+            None => (!matches!(self.region, Region::Hunk(_))).then_some(mark),
+        }
     }
 
     /// The two paths, if `lines` start with a file header; inside a hunk only if a hunk's header follows, as its rows may
@@ -206,6 +218,7 @@ impl<'a> Reader<'a> {
         let (Region::Hunk(mut open), Some(path)) = (left, self.path) else { return };
         open.trim();
         open.hunk.counted = open.is_complete();
+        open.hunk.overlong = open.counts.is_some_and(|(old, _)| old < open.seen.0);
         add(&mut self.changes, path, open.hunk);
     }
 }
