@@ -25,6 +25,26 @@ pub(super) fn check<'l>(path: &str, before: &str, added: impl Iterator<Item = &'
     Ok(())
 }
 
+/// Checks that a new text does not declare another encoding than the text before.
+pub(super) fn check_encoding(path: &str, before: &str, after: &str) -> Result<(), Refusal> {
+    match encoding(after).filter(|(_, name)| encoding(before).is_none_or(|(_, other)| other != *name)) {
+        Some((line, _)) => Err(Refusal::Encoding { path: path.to_owned(), line: shown(line) }),
+        None => Ok(()),
+    }
+}
+
+/// The line and the name of an encoding other than UTF-8 that Python reads from one of the first two lines (PEP 263).
+fn encoding(text: &str) -> Option<(&str, &str)> {
+    text.split(['\n', '\r']).take(3).find_map(|line| {
+        let comment = line.trim_start_matches([' ', '\t', '\u{c}']).strip_prefix('#')?;
+        let (_, rest) = comment.split_once("coding")?;
+        let rest = rest.strip_prefix([':', '='])?.trim_start_matches([' ', '\t']);
+        let name = &rest[..rest.find(|char: char| !(char.is_alphanumeric() || "-_.".contains(char))).unwrap_or(rest.len())];
+        let plain = name.to_ascii_lowercase().replace('_', "-");
+        (!name.is_empty() && !["utf-8", "utf8", "ascii", "us-ascii"].contains(&plain.as_str())).then_some((line, name))
+    })
+}
+
 /// The first character of a line that hides something, and what it is.
 fn forbidden(line: &str) -> Option<(char, &'static str)> {
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -53,8 +73,11 @@ fn forbidden(line: &str) -> Option<(char, &'static str)> {
 /// A letter of a word of plain letters that only looks like one of them.
 fn disguised(word: &str) -> Option<char> {
     let plain = word.chars().filter(char::is_ascii_alphabetic).count();
+    // A whole word of such letters is taken for one of plain letters.
+    let posing = word.chars().count() > 2 && word.chars().all(is_lookalike);
     let compatible = word.chars().filter(|char| is_compatible(*char)).count();
-    word.chars().find(|char| plain > 0 && is_lookalike(*char) || is_compatible(*char) && (plain > 1 || compatible > 2))
+    word.chars()
+        .find(|char| (plain > 0 || posing) && is_lookalike(*char) || is_compatible(*char) && (plain > 1 || compatible > 2))
 }
 
 fn is_suspect(char: char) -> bool {

@@ -50,6 +50,7 @@ pub fn apply(files: &BTreeMap<String, String>, patch: &str) -> Result<BTreeMap<S
                 place::replace(lines, before)
             }
         };
+        gate::check_encoding(change.path, before, &after)?;
         if after != *before {
             changed.insert(change.path.to_owned(), after);
         }

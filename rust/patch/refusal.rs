@@ -57,6 +57,8 @@ pub enum Refusal {
     Unsupported { what: Unsupported, line: String },
     #[error("the added line `{line}` has the character U+{character:04X} ({what}), which {path} does not have; write it in plain characters")]
     ForbiddenCharacter { path: String, line: String, character: u32, what: &'static str },
+    #[error("`{line}` declares that {path} is not UTF-8, which it is; leave it out")]
+    Encoding { path: String, line: String },
     #[error("hunk {hunk} has no line of {path} to hold on to; add context lines around what it inserts")]
     NoAnchor { hunk: usize, path: String },
     #[error("hunk {hunk} does not fit {path}: the nearest place has `{found}` at line {line} where the hunk expects `{expected}`; copy context and removed lines exactly as they stand in the file")]
@@ -89,7 +91,7 @@ impl Refusal {
             Self::NoPath { .. } => "no_path",
             Self::PathNotAllowed { .. } => "path_not_allowed",
             Self::Unsupported { .. } => "unsupported_header",
-            Self::ForbiddenCharacter { .. } => "forbidden_character",
+            Self::ForbiddenCharacter { .. } | Self::Encoding { .. } => "forbidden_character",
             Self::NoAnchor { .. } => "no_anchor",
             Self::NoMatch { .. } => "no_match",
             Self::Ambiguous { .. } | Self::Unclear { .. } => "ambiguous",

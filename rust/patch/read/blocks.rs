@@ -12,16 +12,21 @@ use super::paths::{alone, in_fence, Paths};
 const OPENINGS: [&str; 7] = ["SEARCH", "ORIGINAL", "HEAD", "OLD", "BEFORE", "FIND", "CURRENT"];
 const CLOSINGS: [&str; 6] = ["REPLACE", "UPDATED", "NEW", "AFTER", "REPLACED", "MODIFIED"];
 
-pub(super) fn has_one(lines: &[&str]) -> bool {
+fn has_one(lines: &[&str]) -> bool {
     lines.iter().any(|line| opens(line)) && lines.iter().any(|line| closes(line))
         || lines.iter().any(|line| opens(line) && line.starts_with('<'))
 }
 
-/// Reads all blocks; a block without a path of its own is of the file of the block before it.
-pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
-    let (mut changes, mut path, mut number, mut at) = (Vec::new(), None, 0, 0);
+/// Reads all blocks, and returns the lines outside of them; a block without a path of its own is of the file of the block
+/// before it.
+pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Change<'a>>, Vec<&'a str>), Refusal> {
+    let (mut changes, mut rest, mut path, mut number, mut at) = (Vec::new(), Vec::new(), None, 0, 0);
+    if !has_one(lines) {
+        return Ok((changes, lines.to_vec()));
+    }
     while at < lines.len() {
         if !opens(lines[at]) {
+            rest.push(lines[at]);
             at += 1;
             continue;
         }
@@ -34,7 +39,7 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec
         at += block.length;
         add(&mut changes, owner, block.hunk(number));
     }
-    Ok(Some(changes))
+    Ok((changes, rest))
 }
 
 /// A block in the patch: its two parts, the line it says it starts at, and its length in lines.

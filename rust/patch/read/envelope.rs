@@ -9,35 +9,45 @@ const UPDATE: &str = "*** Update File:";
 const BEGIN: &str = "*** Begin Patch";
 const END: &str = "*** End Patch";
 
-pub(super) fn is_one(lines: &[&str]) -> bool {
-    lines.iter().any(|line| line.starts_with(BEGIN) || line.starts_with(UPDATE))
-}
-
-pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
-    let first = lines.iter().position(|line| line.starts_with(BEGIN) || line.starts_with(UPDATE)).unwrap_or(0);
-    let begun = lines[first].starts_with(BEGIN);
+/// Reads all envelopes, and returns the lines outside of them.
+pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Change<'a>>, Vec<&'a str>), Refusal> {
     let mut reader = Reader { paths, changes: Vec::new(), path: None, hunk: None, count: 0 };
-    let mut ended = false;
-    for line in &lines[first + usize::from(begun)..] {
+    let (mut rest, mut region) = (Vec::new(), Region::Outside);
+    for line in lines {
         let bare = line.trim_end();
-        if bare == END {
-            reader.leave();
-            ended = true;
-        } else if bare.starts_with("*** ") {
-            // Also after the end: a second envelope must not hide behind the first one.
-            reader.directive(bare)?;
-            ended &= bare == BEGIN;
-        } else if !ended && bare.starts_with("```") && !begun {
-            break;
-        } else if !ended {
-            reader.row(line)?;
+        match region {
+            Region::Outside if bare == BEGIN => region = Region::Begun,
+            Region::Outside if bare.starts_with(UPDATE) => {
+                reader.directive(bare)?;
+                region = Region::Bare;
+            }
+            Region::Outside => rest.push(*line),
+            Region::Begun | Region::Bare if bare == END => {
+                reader.leave();
+                reader.path = None;
+                region = Region::Outside;
+            }
+            Region::Bare if bare.starts_with("```") => {
+                reader.leave();
+                region = Region::Outside;
+            }
+            Region::Begun | Region::Bare if bare.starts_with("*** ") => reader.directive(bare)?,
+            Region::Begun | Region::Bare => reader.row(line)?,
         }
     }
     reader.leave();
-    if begun && !ended {
-        return Err(Refusal::Truncated { line: BEGIN.to_owned(), missing: END });
+    match region {
+        Region::Begun => Err(Refusal::Truncated { line: BEGIN.to_owned(), missing: END }),
+        _ => Ok((reader.changes, rest)),
     }
-    Ok(Some(reader.changes))
+}
+
+/// Where in the text the reader is.
+enum Region {
+    Outside,
+    Begun,
+    /// After a file's directive without the beginning of an envelope.
+    Bare,
 }
 
 struct Reader<'a> {

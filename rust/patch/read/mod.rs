@@ -8,7 +8,7 @@ mod whole;
 
 use std::collections::BTreeMap;
 
-use super::form::{Body, Change};
+use super::form::{add, Body, Change, Hunk};
 use super::refusal::Refusal;
 use super::{MAX_HUNKS, MAX_LINES};
 
@@ -33,20 +33,23 @@ pub(super) fn marked_changes(patch: &str) -> Result<Vec<Change<'_>>, Refusal> {
 
 /// Changes in a notation that marks them, if there are any marks.
 fn marked<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
-    let read = if envelope::is_one(lines) {
-        envelope::read(lines, paths)?
-    } else if blocks::has_one(lines) {
-        blocks::read(lines, paths)?
-    } else {
-        unified::read(lines, paths)?
-    };
-    let Some(mut changes) = read else { return Ok(None) };
+    // What is in no envelope may be in blocks, and what is in no block a diff: nothing must hide behind another notation.
+    let (mut changes, rest) = envelope::read(lines, paths)?;
+    let (blocks, rest) = blocks::read(&rest, paths)?;
+    let found = !changes.is_empty() || !blocks.is_empty();
+    let diff = unified::read(&rest, paths)?;
+    if !found && diff.is_none() {
+        return Ok(None);
+    }
     let mut count = 0;
+    for change in blocks.into_iter().chain(diff.unwrap_or_default()) {
+        let Body::Hunks(hunks) = change.body else { continue };
+        hunks.into_iter().for_each(|hunk| add(&mut changes, change.path, hunk));
+    }
     for change in &mut changes {
-        if let Body::Hunks(hunks) = &mut change.body {
-            count += hunks.len();
-            hunks.retain(super::form::Hunk::changes);
-        }
+        let Body::Hunks(hunks) = &mut change.body else { continue };
+        hunks.retain(Hunk::changes);
+        count += hunks.len();
     }
     if count > MAX_HUNKS {
         return Err(Refusal::TooLarge { what: "the patch".to_owned(), count, unit: "hunks", limit: MAX_HUNKS });

@@ -77,11 +77,12 @@ pub(super) fn in_fence(words: &str) -> Option<&str> {
 }
 
 fn is_path(word: &str) -> bool {
-    let plain = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.' | '/' | '\\' | '+' | '@' | '~');
+    let plain =
+        |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.' | '/' | '\\' | '+' | '@' | '~' | ':' | '\0');
     let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     let has_ending = ending.len() <= 8
         && ending.starts_with(|char: char| char.is_ascii_alphabetic())
-        && ending.chars().all(char::is_alphanumeric);
+        && ending.chars().all(|char| char.is_alphanumeric() || char == '\0');
     word.chars().all(plain) && word.chars().any(char::is_alphanumeric) && (has_ending || word.contains(['/', '\\']))
 }

@@ -18,7 +18,7 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec
     while at < lines.len() {
         at += reader.read(&lines[at..])?;
     }
-    reader.leave(Region::Prose);
+    reader.leave(Region::Prose)?;
     Ok((reader.hunks > 0).then_some(reader.changes))
 }
 
@@ -134,28 +134,27 @@ impl<'a> Reader<'a> {
         if bare.starts_with("@@") {
             self.open(bare)?;
         } else if let Some((old, new)) = self.file_header(lines) {
-            self.leave(Region::Header);
+            self.leave(Region::Header)?;
             self.path = Some(self.paths.both(old, new)?);
             return Ok(2);
         } else if let Some(paths) = bare.strip_prefix("diff --git ") {
-            self.leave(Region::Git);
+            self.leave(Region::Git)?;
             self.path = None;
             self.git = halves(paths);
         } else if let Some(mark) = self.fence(bare) {
-            self.leave(Region::Prose);
+            self.leave(Region::Prose)?;
             (self.path, self.git) = (None, None);
             self.fenced = if self.fenced.is_none() { Some(mark) } else { None };
         } else {
             match self.region {
-                Region::Hunk(_) => self.row(lines[0]),
+                Region::Hunk(_) => self.row(lines[0])?,
                 Region::Header if bare.starts_with([' ', '+', '-']) => {
                     self.open("")?;
-                    self.row(lines[0]);
+                    self.row(lines[0])?;
                 }
                 Region::Git => extended(bare)?,
-                _ if bare.starts_with("Binary files ") && bare.ends_with(" differ") => {
-                    return Err(unsupported(Unsupported::Binary, bare));
-                }
+                // Outside of a git header only what is no prose.
+                _ if bare.starts_with("Binary files ") && bare.ends_with(" differ") || states_mode(bare) => extended(bare)?,
                 _ => {}
             }
         }
@@ -181,7 +180,7 @@ impl<'a> Reader<'a> {
     }
 
     fn open(&mut self, header: &'a str) -> Result<(), Refusal> {
-        self.leave(Region::Prose);
+        self.leave(Region::Prose)?;
         self.hunks += 1;
         if self.path.is_none() {
             self.path = Some(match self.git {
@@ -195,8 +194,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn row(&mut self, line: &'a str) {
-        let Region::Hunk(open) = &mut self.region else { return };
+    fn row(&mut self, line: &'a str) -> Result<(), Refusal> {
+        let Region::Hunk(open) = &mut self.region else { return Ok(()) };
         let marked = line.starts_with([' ', '+', '-', '\\']);
         if (!marked || line == "-- ") && open.hunk.cut.is_none() && open.is_complete() {
             if line == "-- " {
@@ -210,16 +209,26 @@ impl<'a> Reader<'a> {
             open.seen.0 += usize::from(row.kind != Kind::Add);
             open.seen.1 += usize::from(row.kind != Kind::Remove);
         }
+        Ok(())
     }
 
-    /// Ends the hunk that is being read, if there is one.
-    fn leave(&mut self, region: Region<'a>) {
-        let left = std::mem::replace(&mut self.region, region);
-        let (Region::Hunk(mut open), Some(path)) = (left, self.path) else { return };
-        open.trim();
-        open.hunk.counted = open.is_complete();
-        open.hunk.overlong = open.counts.is_some_and(|(old, _)| old < open.seen.0);
-        add(&mut self.changes, path, open.hunk);
+    /// Ends the hunk that is being read, if there is one. Also a file without a hunk has to be one that may be changed.
+    fn leave(&mut self, region: Region<'a>) -> Result<(), Refusal> {
+        match (std::mem::replace(&mut self.region, region), self.path) {
+            (Region::Hunk(mut open), Some(path)) => {
+                open.trim();
+                open.hunk.counted = open.is_complete();
+                open.hunk.overlong = open.counts.is_some_and(|(old, _)| old < open.seen.0);
+                add(&mut self.changes, path, open.hunk);
+            }
+            (Region::Git, None) => {
+                if let Some((old, new)) = self.git {
+                    self.paths.both(old, new)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -242,6 +251,12 @@ impl Open<'_> {
 fn halves(paths: &str) -> Option<(&str, &str)> {
     let (old, new) = (paths.get(..paths.len() / 2)?, paths.get(paths.len() / 2 + 1..)?);
     (old.get(2..) == new.get(2..)).then_some((old, new))
+}
+
+/// Whether a line is as `new mode 120000`.
+fn states_mode(line: &str) -> bool {
+    let mode = line.rsplit(' ').next().unwrap_or(line);
+    line.contains("mode ") && mode.len() == 6 && mode.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Refuses what a line between `diff --git` and the first hunk asks for.
