@@ -17,6 +17,7 @@ __all__ = [
     "forecast",
     "hash_file",
     "hash_tree",
+    "reintroduced",
     "run_launcher",
     "seal_file",
     "seal_tree",
@@ -104,16 +105,25 @@ def forecast(
     """
 
 def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
-    """Applies a unified or git diff to texts by path; returns the new texts of the files it changes.
+    """Applies a patch to texts by path; returns the new texts of the files it changes.
 
-    All hunks or none; line numbers and counts are hints only. Raises PatchError with the code `too_large`, `too_costly`,
-    `forbidden_character`, `no_hunks`, `no_path`, `path_not_allowed`, `creates_file`, `deletes_file`, `renames_file`,
-    `copies_file`, `changes_mode`, `symlink`, `binary`, `combined_diff`, `no_anchor`, `no_match`, `ambiguous`,
-    `already_applied`, `overlap` or `no_change`.
+    The patch is a unified or git diff, SEARCH/REPLACE blocks, an apply-patch envelope or a whole new file, in a fence or bare,
+    as docs/reference/patches.md says. All hunks or none; every hunk has one place or is refused; line numbers and counts are
+    hints only; kept lines keep their bytes. Raises PatchError with the code `too_large`, `too_costly`, `no_diff`, `empty`,
+    `truncated`, `bad_hunk_header`, `no_path`, `path_not_allowed`, `unsupported_header`, `forbidden_character`, `no_anchor`,
+    `no_match`, `ambiguous`, `already_applied`, `overlap` or `no_change`.
     """
 
 def diff(before: str, after: str, path: str = ...) -> str:
     """Canonical unified diff with three lines of context; empty if the texts are equal. `path` is one line without tabs."""
+
+def reintroduced(patch: str, history: Sequence[str]) -> list[tuple[str, int]]:
+    """Lines that `patch` adds and that a patch of `history` (oldest first) removed, each with the index of the last that did.
+
+    Lines are compared without the blanks around them, by file where both patches name one. Lines with fewer than four letters
+    and digits, lines that a patch only moves, and those that a later patch has brought back do not count. Whole files and what
+    is no patch count as empty. Raises PatchError if `patch` is marked as a diff but cannot be read as one.
+    """
 
 @final
 class Sealed:

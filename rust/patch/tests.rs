@@ -21,9 +21,7 @@ fn code(result: Result<impl std::fmt::Debug, Refusal>) -> &'static str {
 #[test]
 fn numbers_and_counts_are_hints() {
     let after = FILE.replace("0.1", "0.2");
-    for header in
-        ["@@ -1,5 +1,5 @@", "@@ -40,1 +2 @@ def f():", "@@", "@@ ... @@", "@@ -99999999999999999999 +1 @@", "@@ -0,0 +0,0 @@"]
-    {
+    for header in ["@@ -1,5 +1,5 @@", "@@ -40,1 +2 @@ def f():", "@@", "@@ ... @@", "@@ -?,? +?,? @@", "@@ -0,0 +0,0 @@"] {
         let hunks = format!("{header}\n import os\n\n-lr = 0.1\n+lr = 0.2\n steps = 10\n\n\n");
         assert_eq!(applied(FILE, &hunks).unwrap(), after, "{header}");
     }
@@ -77,8 +75,40 @@ fn the_last_line_feed_changes_only_where_the_patch_says_so() {
 fn hunks_may_share_context_and_come_in_any_order_but_not_overlap() {
     let both = applied("a\nb\nc\n", "@@\n b\n-c\n+C\n@@\n-a\n+A\n b\n").unwrap();
     assert_eq!(both, "A\nb\nC\n");
-    assert_eq!(code(applied("a\nb\nc\n", "@@\n-a\n+A\n b\n@@\n a\n-b\n+B\n")), "overlap");
+    let beside = applied("a\nb\nc\n", "@@\n-a\n+A\n b\n@@\n a\n-b\n+B\n").unwrap();
+    assert_eq!(beside, "A\nB\nc\n");
+    assert_eq!(code(applied("a\nb\nc\n", "@@\n-a\n-b\n+A\n@@\n-b\n+B\n c\n")), "overlap");
+    assert_eq!(code(applied("a\nb\nc\n", "@@\n a\n+A\n@@\n+B\n b\n")), "overlap");
     assert_eq!(code(applied("a\nb\nc\n", "@@\n-a\n+A\n@@\n-a\n+B\n")), "overlap");
+}
+
+#[test]
+fn a_line_that_looks_like_a_fence_does_not_end_a_bare_diff() {
+    let before = "a title\n~~~~~~~\n\nlr = 0.1\n";
+    let patch = "@@\na title\n~~~~~~~\n\n-lr = 0.1\n+lr = 0.2\n";
+    assert_eq!(applied(before, patch).unwrap(), before.replace("0.1", "0.2"));
+}
+
+#[test]
+fn a_line_that_was_changed_stays_even_if_one_like_it_stands_elsewhere() {
+    let block = |value: &str| format!("def f():\n    first({value})\n    second = compute()\n    return second\n\n\n");
+    let before = block("1") + "x = 1\n";
+    let patch = "@@ -48,3 +48,3 @@\n     first(4)\n-    second = compute()\n+    second = None\n     return second\n";
+    assert_eq!(code(applied(&before, patch)), "no_match");
+}
+
+#[test]
+fn nothing_hides_behind_another_notation() {
+    let (block, envelope) = (
+        "<<<<<<< SEARCH\nlr = 0.1\n=======\nlr = 0.2\n>>>>>>> REPLACE\n",
+        "*** Begin Patch\n*** Update File: t.py\n@@\n-lr = 0.1\n+lr = 0.2\n*** End Patch\n",
+    );
+    let other = "--- a/eval.py\n+++ b/eval.py\n@@\n-x\n+y\n";
+    for patch in [block, envelope] {
+        for text in [format!("{patch}{other}"), format!("{other}{patch}"), format!("{patch}diff --git a/x.py b/x.py\n")] {
+            assert_eq!(code(apply(&files(&[("t.py", FILE)]), &text)), "path_not_allowed", "{text}");
+        }
+    }
 }
 
 #[test]
@@ -127,9 +157,18 @@ fn repeated_lines_cost_little() {
     let hunk = "@@\n".to_owned() + &" x\n".repeat(5_000) + "-y\n+z\n";
     assert_eq!(code(applied(&before, &hunk)), "no_match");
     assert_eq!(code(applied(&before, &"@@\n-x\n+y\n".repeat(300))), "ambiguous");
-    let many: String = (0..100_000).map(|line| format!("{line}\n")).collect();
-    let hunks: String = (0..300).map(|line| format!("@@\n-{}\n+a\n", line * 3)).collect();
-    assert_eq!(code(applied(&many, &hunks)), "too_costly");
+    let equal = "x\n".repeat(2_000);
+    let (before, after) = (" x\n".repeat(80) + "-x\n+y\n", " x\n".repeat(80));
+    assert_eq!(code(applied(&equal, &format!("@@\n{before}{after}"))), "ambiguous");
+    assert_eq!(code(applied(&equal, &format!("@@\n z\n{before}{after}"))), "ambiguous");
+    assert_eq!(code(applied(&equal, &format!("@@\n{before} z\n{after}"))), "no_match");
+}
+
+#[test]
+fn what_takes_too_long_is_refused() {
+    let before: String = (0..5_000).map(|line| format!("value {}\n", line % 50)).collect();
+    let old: String = (0..3_000).map(|line| format!(" value {}\n", line * 7 % 50)).collect();
+    assert_eq!(code(applied(&before, &format!("@@\n{old}-value 1\n+a\n"))), "too_costly");
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -161,12 +200,58 @@ fn leads(before: &str, after: &str) -> Result<(), TestCaseError> {
     }
     match apply(&files(&[("t.py", before), ("a/t.py", before)]), &patch) {
         Ok(changed) => prop_assert_eq!(&changed["t.py"], after, "{}", patch),
+        Err(Refusal::ForbiddenCharacter { character, .. }) => {
+            let brings = |text: &str| text.chars().any(|char| u32::from(char) == character);
+            prop_assert!(brings(after), "{}", patch);
+        }
         Err(refusal) => prop_assert!(false, "{}: {}", refusal, patch),
     }
     Ok(())
 }
 
+/// A patch in each notation that replaces lines of a text.
+fn notations(before: &str, after: &str) -> Vec<String> {
+    let hunks: String = diff(before, after, "t.py").lines().skip(2).map(|line| format!("{line}\n")).collect();
+    let bare: String =
+        hunks.lines().map(|line| if line.starts_with("@@") { "@@\n".to_owned() } else { format!("{line}\n") }).collect();
+    vec![
+        bare.clone(),
+        format!("```diff\n{hunks}```\n"),
+        format!("*** Begin Patch\n*** Update File: t.py\n{bare}*** End Patch\n"),
+        format!("t.py\n<<<<<<< SEARCH\n{before}=======\n{after}>>>>>>> REPLACE\n"),
+        format!("```\n{after}```\n"),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn every_notation_leads_to_the_same_or_is_refused(
+        lines in prop::collection::vec("[a-z]{0,3}( ?[a-z(){}]{0,4})", 3..30), at in 0..30usize, new in "[a-z]{8,12}",
+    ) {
+        let mut changed = lines.clone();
+        let at = at % lines.len();
+        changed[at] = format!("    {new}");
+        let (before, after) = (lines.join("\n") + "\n", changed.join("\n") + "\n");
+        for patch in notations(&before, &after) {
+            if let Ok(applied) = apply(&files(&[("t.py", &before)]), &patch) {
+                prop_assert_eq!(&applied["t.py"], &after, "{}", patch);
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_in_any_notation_is_applied_or_refused(before in text(), one in text(), other in text(), cut in 0..200usize) {
+        for patch in notations(&one, &other).into_iter().chain([one, other]) {
+            let end = patch.char_indices().nth(cut).map_or(patch.len(), |(at, _)| at);
+            for patch in [&patch[..end], &patch] {
+                if let Err(refusal) = apply(&files(&[("t.py", &before)]), patch) {
+                    prop_assert!(!refusal.to_string().contains('\n'));
+                }
+                let _ = reintroduced(patch, &[&before]);
+            }
+        }
+    }
+
     #[test]
     fn a_diff_leads_from_one_text_to_another(before in text(), after in text()) {
         leads(&before, &after)?;

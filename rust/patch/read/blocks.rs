@@ -1,0 +1,153 @@
+//! SEARCH/REPLACE blocks, with the markers of several tools:
+//! `<<<<<<< SEARCH`, `<<<<<<< ORIGINAL`, `<<<<<<< HEAD` or `------- SEARCH`, then `=======`, then `>>>>>>> REPLACE`,
+//! `>>>>>>> UPDATED`, `>>>>>>> anything` or `+++++++ REPLACE`; after the first one lines as `:start_line:12` and `-------`.
+
+use imara_diff::{Algorithm, Diff, InternedInput};
+
+use super::super::form::{add, Change, Hunk, Kind, Row};
+use super::super::refusal::{shown, Refusal};
+use super::fence;
+use super::paths::{alone, in_fence, Paths};
+
+const OPENINGS: [&str; 7] = ["SEARCH", "ORIGINAL", "HEAD", "OLD", "BEFORE", "FIND", "CURRENT"];
+const CLOSINGS: [&str; 6] = ["REPLACE", "UPDATED", "NEW", "AFTER", "REPLACED", "MODIFIED"];
+
+fn has_one(lines: &[&str]) -> bool {
+    lines.iter().any(|line| opens(line)) && lines.iter().any(|line| closes(line))
+        || lines.iter().any(|line| opens(line) && line.starts_with('<'))
+}
+
+/// Reads all blocks, and returns the lines outside of them; a block without a path of its own is of the file of the block
+/// before it.
+pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Change<'a>>, Vec<&'a str>), Refusal> {
+    let (mut changes, mut rest, mut path, mut number, mut at) = (Vec::new(), Vec::new(), None, 0, 0);
+    if !has_one(lines) {
+        return Ok((changes, lines.to_vec()));
+    }
+    while at < lines.len() {
+        if !opens(lines[at]) {
+            rest.push(lines[at]);
+            at += 1;
+            continue;
+        }
+        number += 1;
+        if let Some(named) = path_before(&lines[..at]) {
+            path = Some(paths.one(named)?);
+        }
+        let owner = path.map_or_else(|| paths.only(number), Ok)?;
+        let block = Block::read(&lines[at..])?;
+        at += block.length;
+        add(&mut changes, owner, block.hunk(number));
+    }
+    Ok((changes, rest))
+}
+
+/// A block in the patch: its two parts, the line it says it starts at, and its length in lines.
+struct Block<'l, 'a> {
+    search: &'l [&'a str],
+    replace: &'l [&'a str],
+    stated: Option<usize>,
+    length: usize,
+}
+
+impl<'l, 'a> Block<'l, 'a> {
+    fn read(lines: &'l [&'a str]) -> Result<Self, Refusal> {
+        let truncated = |missing| Refusal::Truncated { line: shown(lines[0]), missing };
+        let (mut start, mut stated) = (1, None);
+        while let Some(number) = lines.get(start).and_then(|line| directive(line)) {
+            stated = number.or(stated);
+            start += 1;
+        }
+        if start > 1 && lines.get(start).is_some_and(|line| is_run(line, '-')) {
+            start += 1;
+        }
+        let rest = &lines[start.min(lines.len())..];
+        let end = rest.iter().position(|line| closes(line)).ok_or_else(|| truncated(">>>>>>> REPLACE"))?;
+        if rest[..end].iter().any(|line| opens(line)) {
+            return Err(truncated(">>>>>>> REPLACE"));
+        }
+        let middle = Self::middle(lines[0], &rest[..end]).ok_or_else(|| truncated("======="))?;
+        let (search, replace) = (&rest[..middle], &rest[middle + 1..end]);
+        Ok(Self { search, replace, stated, length: start + end + 1 })
+    }
+
+    /// The line between the parts: of several candidates the only one as long as the opening.
+    fn middle(opening: &str, lines: &[&str]) -> Option<usize> {
+        let candidates: Vec<usize> = (0..lines.len()).filter(|&at| is_run(lines[at], '=')).collect();
+        let length = opening.trim_start().chars().take_while(|char| matches!(char, '<' | '-')).count();
+        let mut equal = candidates.iter().filter(|&&at| lines[at].trim_end().len() == length);
+        match (candidates.as_slice(), equal.next(), equal.next()) {
+            ([only], ..) | (_, Some(only), None) => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// What both parts have in common is kept, so that it keeps its bytes.
+    fn hunk(&self, number: usize) -> Hunk<'a> {
+        let mut input = InternedInput::default();
+        input.update_before(self.search.iter().copied());
+        input.update_after(self.replace.iter().copied());
+        let changes = Diff::compute(Algorithm::Histogram, &input);
+        let mut hunk = Hunk::new(number, "");
+        hunk.stated = self.stated;
+        let mut at = 0;
+        for change in changes.hunks() {
+            let (old, new) = (change.before.start as usize..change.before.end as usize, change.after);
+            hunk.rows.extend(self.search[at..old.start].iter().map(|line| Row::new(Kind::Keep, line)));
+            hunk.rows.extend(self.search[old.clone()].iter().map(|line| Row::new(Kind::Remove, line)));
+            hunk.rows.extend(self.replace[new.start as usize..new.end as usize].iter().map(|line| Row::new(Kind::Add, line)));
+            at = old.end;
+        }
+        hunk.rows.extend(self.search[at..].iter().map(|line| Row::new(Kind::Keep, line)));
+        hunk
+    }
+}
+
+/// The path in the two lines before a block, or in the words of its fence.
+fn path_before<'a>(lines: &[&'a str]) -> Option<&'a str> {
+    let mut near = lines.iter().rev().take(3);
+    let mut line = near.next()?;
+    if let Some((_, _, words)) = fence(line) {
+        if let Some(path) = in_fence(words) {
+            return Some(path);
+        }
+        line = near.next()?;
+    }
+    if line.trim().is_empty() {
+        line = near.next()?;
+    }
+    alone(line)
+}
+
+fn opens(line: &str) -> bool {
+    marker(line, ['<', '-'], 3).is_some_and(|(mark, word)| {
+        OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening)) && (mark == '<' || word.eq_ignore_ascii_case("SEARCH"))
+    })
+}
+
+fn closes(line: &str) -> bool {
+    let word = |word: &str| CLOSINGS.iter().any(|closing| word.eq_ignore_ascii_case(closing));
+    let strict = marker(line, ['>', '+'], 3)
+        .is_some_and(|(mark, text)| word(text) && (mark == '>' || text.eq_ignore_ascii_case("REPLACE")));
+    strict || marker(line, ['>', '>'], 7).is_some()
+}
+
+/// The character and the word of a marker at the start of a line.
+fn marker(line: &str, marks: [char; 2], least: usize) -> Option<(char, &str)> {
+    let mark = line.chars().next().filter(|char| marks.contains(char))?;
+    let length = line.bytes().take_while(|byte| *byte == mark as u8).count();
+    let word = line[length..].trim().trim_end_matches([':', '>']).trim();
+    (length >= least && length <= 12).then_some((mark, word))
+}
+
+fn is_run(line: &str, mark: char) -> bool {
+    let line = line.trim_end();
+    (3..=12).contains(&line.len()) && line.chars().all(|char| char == mark)
+}
+
+/// A line as `:start_line:12`; the index of the line, if it is about the start.
+fn directive(line: &str) -> Option<Option<usize>> {
+    let (name, number) = line.trim().strip_prefix(':')?.split_once(':')?;
+    let number = number.trim().parse::<u32>().ok()? as usize;
+    matches!(name, "start_line" | "end_line").then(|| number.checked_sub(1).filter(|_| name == "start_line"))
+}
