@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 CUTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.85)
 JUDGED = (0.1, 0.2, 0.3, 0.5)
 Z95 = 2.131847  # Student's t with 4 degrees of freedom
-RIDGE, SMOOTH, WORST = 2e-3, 0.05, 0.81
+LEVEL, RIDGE, SMOOTH, WORST = 0.9, 2e-3, 0.05, 0.81
 
 
 def main() -> None:
@@ -66,22 +66,22 @@ def even(family: npt.NDArray[np.str_], cut: Array) -> Array:
         for at in set(cut):
             here = (family == kind) & (cut == at)
             weights[here] = 1 / here.sum() if here.sum() >= 15 else 0.0
-    return weights / weights.sum()
+    share: Array = weights / weights.sum()
+    return share
 
 
-def fitted(evidence: Array, wrong: Array, weights: Array, level: float = 0.9) -> Array:
-    """Coefficients of the `level` quantile of `wrong`: smoothed pinball loss with a little ridge."""
+def fitted(evidence: Array, wrong: Array, weights: Array) -> Array:
+    """Coefficients of the 90 % quantile of `wrong`: smoothed pinball loss with a little ridge."""
 
     def loss(table: Array) -> tuple[float, Array]:
         rest = wrong - evidence @ table
-        value = level * rest + np.logaddexp(0, -rest / SMOOTH) * SMOOTH
-        slope = level - 1 / (1 + np.exp(np.clip(rest / SMOOTH, -500, 500)))
+        value = LEVEL * rest + np.logaddexp(0, -rest / SMOOTH) * SMOOTH
+        slope = LEVEL - 1 / (1 + np.exp(np.clip(rest / SMOOTH, -500, 500)))
         ridge = np.concatenate([[0.0], table[1:]])
         return float(weights @ value + RIDGE * ridge @ ridge), -(weights * slope) @ evidence + 2 * RIDGE * ridge
 
     found = minimize(loss, np.zeros(evidence.shape[1]), jac=True, method="L-BFGS-B")
-    table: Array = np.asarray(found.x, dtype=np.float64)
-    return table
+    return np.array(found.x, dtype=np.float64)
 
 
 def worst(table: Array, evidence: Array, wrong: Array, family: npt.NDArray[np.str_], cut: Array) -> float:
