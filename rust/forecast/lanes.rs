@@ -73,7 +73,7 @@ impl Sample {
     pub fn line(&self, basis: &Lanes) -> Option<Line> {
         let middle = self.sum(|at| self.weights[at] * basis[at]);
         let spread = self.sum(|at| self.weights[at] * (basis[at] - middle) * (basis[at] - middle));
-        if !(spread > FLAT * middle * middle) {
+        if spread.is_nan() || spread <= FLAT * middle * middle {
             return None;
         }
         let shared = self.sum(|at| self.weights[at] * (basis[at] - middle) * self.values[at]);
