@@ -6,7 +6,7 @@ that finished the best. Our rule is shown at several settings (`keep`, and with 
 its frontier; its constants were set by hand on seeds 0 to 5 of the ten pools, so other seeds and other pools are shown.
 `dominated by`: our cheapest setting that is neither dearer nor loses more.
 
-Run: ARRL_SHARED=FOLDER python benchmarks/bench_stopping.py [--seeds 25] [--others], where FOLDER/curves holds the recorded curves.
+Run: ARRL_SHARED=FOLDER python benchmarks/bench_stopping.py [--seeds 25] [--others] [--peers all], where FOLDER/curves holds the recorded curves.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=25)
     parser.add_argument("--others", action="store_true", help="the pools that are not among the ten")
+    parser.add_argument("--peers", choices=("quick", "all"), default="quick", help="all: Optuna's pruners and pow3 too")
     chosen = parser.parse_args()
     bench, stoppers = recorded("bench_earlystop"), recorded("stoppers")
     ten = bench.POOLS["dev"]
     pools = [pool for pool in recorded("curves").load_pools("dev") if len(pool.curves) >= bench.MIN_POOL or pool.name in ten]
     pools = [pool for pool in pools if (pool.name in ten) != chosen.others]
     peers = {"ASHA, 2": partial(stoppers.ASHA, 2), "ASHA, 3": partial(stoppers.ASHA, 3), "ASHA, 4": partial(stoppers.ASHA, 4)}
-    named = ("optuna_median", "optuna_sha", "optuna_hyperband", "pow3vp_p05")
+    named = ("optuna_median", "optuna_sha", "optuna_hyperband", "pow3vp_p05") if chosen.peers == "all" else ()
     peers |= {name: stoppers.STOPPERS[name] for name in named}
     rules: dict[str, Callable[[], Any]] = {name: partial(RungStopper, setting) for name, setting in OURS.items()}
     found = {name: measured(bench, make, pools, chosen.seeds) for name, make in (rules | peers).items()}

@@ -12,8 +12,8 @@ use super::lanes::Sample;
 pub(super) const EVIDENCE: usize = 4;
 
 /// Coefficients without and with finished curves, as `evidence` orders them.
-const ALONE: [f64; EVIDENCE] = [0.030, 0.583, 0.261, 0.280];
-const INFORMED: [f64; EVIDENCE] = [-0.079, 0.907, 0.168, -0.029];
+const ALONE: [f64; EVIDENCE] = [-0.311, 0.582, 0.263, 0.281];
+const INFORMED: [f64; EVIDENCE] = [-0.407, 0.894, 0.169, -0.016];
 
 /// 1, then logarithms: of the spread of the predictions and of the last value's size, each relative to the spread of the
 /// values, and of the share of the way that is left.

@@ -20,6 +20,9 @@ const SLOPES: (f64, f64) = (0.0, 5.0);
 /// The end of a curve of many reports is the mean of the last twentieth of them: alone, the last one is mostly noise.
 const TAIL: usize = 20;
 
+/// Scale of Student's distribution for a standard deviation, such that about nine in ten of few normal values lie inside.
+const SCALE: f64 = 0.7;
+
 /// A finished curve: fractions of its own steps, above 0 and at most 1, values, and where it ended.
 #[derive(Debug, Clone)]
 pub(super) struct Finished {
@@ -93,5 +96,5 @@ pub(super) fn change(finished: &[Finished], fraction: f64, scale: &Scale) -> Opt
     let count = changes.len() as f64;
     let mean = changes.iter().sum::<f64>() / count;
     let variance = changes.iter().map(|change| (change - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    Some(Student { location: mean, scale: (variance * (1.0 + 1.0 / count)).sqrt().max(1e-9), bounds: UNBOUNDED })
+    Some(Student { location: mean, scale: SCALE * (variance * (1.0 + 1.0 / count)).sqrt().max(1e-9), bounds: UNBOUNDED })
 }

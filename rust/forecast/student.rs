@@ -1,4 +1,6 @@
-//! Student's t with four degrees of freedom, whose distribution function and quantiles have closed forms.
+//! Student's t with two degrees of freedom, whose distribution function and quantiles have closed forms.
+//!
+//! Its quartiles and its 90 % interval stand to each other about as those of forecast errors do: most are small, some are large.
 //!
 //! Shaw, W. T. (2006): Sampling Student's T distribution - use of the inverse cumulative distribution function.
 
@@ -16,9 +18,8 @@ pub(super) struct Student {
 impl Student {
     /// The value below which lies probability `p`, 0 < p < 1.
     pub fn quantile(&self, p: f64) -> f64 {
-        let root = (4.0 * p * (1.0 - p)).sqrt();
-        let ratio = ((root.acos() / 3.0).cos() / root - 1.0).max(0.0);
-        (self.location + self.scale * (2.0 * ratio.sqrt()).copysign(p - 0.5)).clamp(self.bounds.0, self.bounds.1)
+        let z = (2.0 * p - 1.0) / (2.0 * p * (1.0 - p)).sqrt();
+        (self.location + self.scale * z).clamp(self.bounds.0, self.bounds.1)
     }
 
     /// Probability of less than `value`.
@@ -27,11 +28,8 @@ impl Student {
             return f64::from(u8::from(value > self.bounds.1));
         }
         let z = (value - self.location) / self.scale;
-        // The tail directly, because the usual form cancels there: with c = z / sqrt(4 + z^2) it is (1 - |c|)^2 (2 + |c|) / 4.
-        let away = z.abs();
-        let root = (4.0 + away * away).sqrt();
-        let short = if away > 1e8 { 2.0 / away / away } else { 4.0 / (root * (root + away)) };
-        let tail = short * short * (3.0 - short) / 4.0;
+        let (away, root) = (z.abs(), z.hypot(std::f64::consts::SQRT_2));
+        let tail = 1.0 / (root * (root + away)); // not 1 minus what is below, which cancels
         if z < 0.0 {
             tail
         } else {
@@ -47,7 +45,7 @@ mod tests {
     #[test]
     fn quantiles_are_those_of_the_tables() {
         let made = Student { location: 0.0, scale: 1.0, bounds: UNBOUNDED };
-        for (p, known) in [(0.5, 0.0), (0.9, 1.533_206), (0.95, 2.131_847), (0.975, 2.776_445), (0.995, 4.604_095)] {
+        for (p, known) in [(0.5, 0.0), (0.9, 1.885_618), (0.95, 2.919_986), (0.975, 4.302_653), (0.995, 9.924_843)] {
             assert!((made.quantile(p) - known).abs() < 1e-6 && (made.quantile(1.0 - p) + known).abs() < 1e-6);
             assert!((made.below(known) - p).abs() < 1e-6);
         }
