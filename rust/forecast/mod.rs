@@ -250,10 +250,10 @@ fn fitted(
     let mut sample = lanes::Sample::new(&weights, &values, scale.bounds);
     ensemble::clean(&way, &mut sample)?;
     let mut votes = ensemble::votes(&way, &sample, families)?;
-    references::count(finished, &way, &sample, scale, &mut votes);
+    let informed = references::count(finished, &way, &sample, scale, &mut votes) >= references::MIN_CURVES;
     let verdict = votes.verdict();
     let evidence = calibration::evidence(&way, &sample, &verdict, scale.level());
-    let width = calibration::scale(&evidence, &sample, !finished.is_empty());
+    let width = calibration::scale(&evidence, &sample, informed);
     let unit = (scale.restored(sample.variance.sqrt()) - scale.restored(0.0)).abs();
     let student = Student { location: verdict.mean, scale: width.max(1e-12), bounds: scale.bounds };
     Some((student, std::iter::once(unit).chain(evidence).collect()))

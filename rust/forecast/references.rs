@@ -55,11 +55,11 @@ impl Finished {
         self.values[before] * (1.0 - share) + self.values[after] * share
     }
 
-    /// Counts the prediction of this shape.
-    fn vote(&self, way: &Way, sample: &Sample, scale: &Scale, votes: &mut Votes<'_>, prior: f64) {
+    /// Counts the prediction of this shape, if it reaches back far enough.
+    fn vote(&self, way: &Way, sample: &Sample, scale: &Scale, votes: &mut Votes<'_>, prior: f64) -> bool {
         let skipped = way.at[..way.count].iter().take_while(|at| **at < self.way[0]).count();
         if way.count - skipped < MIN_POINTS {
-            return;
+            return false;
         }
         let mut shape = [0.0; ROOM];
         let kept = way.count - skipped;
@@ -75,15 +75,14 @@ impl Finished {
         let slope = if spread > 0.0 { (shared + TOWARDS_ONE * spread) / (spread + TOWARDS_ONE * spread) } else { 1.0 };
         let slope = slope.clamp(SLOPES.0, SLOPES.1);
         votes.count(prior, &part.judged(&shape, mean - slope * middle, slope), scale.change(self.end));
+        true
     }
 }
 
-/// Counts all finished curves, three or more.
-pub(super) fn count(finished: &[Finished], way: &Way, sample: &Sample, scale: &Scale, votes: &mut Votes<'_>) {
+/// Counts all finished curves that reach back far enough; returns how many did.
+pub(super) fn count(finished: &[Finished], way: &Way, sample: &Sample, scale: &Scale, votes: &mut Votes<'_>) -> usize {
     let prior = PRIOR * votes.priors();
-    for curve in finished {
-        curve.vote(way, sample, scale, votes, prior);
-    }
+    finished.iter().filter(|curve| curve.vote(way, sample, scale, votes, prior)).count()
 }
 
 /// Where curves went on from `fraction` of the way, counted from the last value; None if fewer than three say it.
