@@ -2,11 +2,13 @@
 //!
 //! A curve is kept in bounded memory (`trace`), scaled (`scale`), and fitted by several `families` (least squares in `lanes`),
 //! which together, and with the shapes of finished curves (`references`), say where it ends (`ensemble`). How far off that may
-//! be is learned (`calibration`); the distribution is Student's (`student`). `growing` takes one report at a time. Any finite
-//! input gives finite numbers; results are clamped to what a float can hold.
+//! be is learned (`calibration`); the distribution is Student's (`student`). `growing` takes one report at a time, `batch` many
+//! curves. Any finite input gives finite numbers; results are clamped to what a float can hold.
 
+mod batch;
 mod calibration;
 mod ensemble;
+mod error;
 mod families;
 mod growing;
 mod lanes;
@@ -15,9 +17,9 @@ mod scale;
 mod student;
 mod trace;
 
-use thiserror::Error;
-
+pub use batch::forecasts;
 pub use ensemble::Families;
+pub use error::ForecastError;
 pub use growing::Growing;
 
 use references::Finished;
@@ -27,36 +29,6 @@ use trace::Trace;
 
 /// Reports below which a curve says nothing: three parameters and a residual.
 const MIN_POINTS: usize = 4;
-
-/// Why there is no forecast.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)] // the messages say it
-pub enum ForecastError {
-    #[error("{curve} has {steps} steps and {values} values; give one value for each step")]
-    UnequalLengths { curve: String, steps: usize, values: usize },
-    #[error("{curve} goes back from step {before} to step {after}; give its points in the order of their steps")]
-    StepsDecrease { curve: String, before: f64, after: f64 },
-    #[error("the curve has no point with a finite step and value; forecast when a value was reported")]
-    NoPoints,
-    #[error("target_step={target} is not a finite number; give the step at which training ends")]
-    BadTarget { target: f64 },
-    #[error("target_step={target} lies before the last step {last}; give the step at which training ends")]
-    TargetPassed { target: f64, last: f64 },
-    #[error("direction={direction:?} is unknown; give minimize or maximize")]
-    BadDirection { direction: String },
-    #[error("families={families:?} is unknown; give all or power_law")]
-    BadFamilies { families: String },
-    #[error("offsets must rise from 0 to the {points} points, one more than the {targets} targets; offset {number} is {offset}")]
-    BadOffsets { points: usize, targets: usize, number: usize, offset: i64 },
-    #[error("there are {offsets} offsets for {targets} targets; give one more offset than targets")]
-    UnequalBatch { offsets: usize, targets: usize },
-    #[error("curve {number} of the batch: {failure}")]
-    InBatch { number: usize, failure: Box<ForecastError> },
-    #[error("p={p} is not a probability between 0 and 1, both excluded")]
-    BadProbability { p: f64 },
-    #[error("value={value} cannot be compared with; give a number")]
-    BadValue { value: f64 },
-}
 
 /// Which values of a metric are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,44 +125,6 @@ pub fn forecast(
     let target_step = reachable(target_step, &trace)?;
     let finished = finished(references)?;
     Ok(forecast_of(&trace, target_step, &finished, direction, families))
-}
-
-/// Forecasts many curves laid end to end: curve i has the points from `offsets[i]` to `offsets[i + 1]`.
-pub fn forecasts(
-    offsets: &[i64],
-    points: Curve<'_>,
-    target_steps: &[f64],
-    references: &[Curve<'_>],
-    direction: Direction,
-    families: Families,
-) -> Result<Vec<Forecast>, ForecastError> {
-    let (steps, values) = (points.steps.len(), points.values.len());
-    if steps != values {
-        return Err(ForecastError::UnequalLengths { curve: "the batch".to_owned(), steps, values });
-    }
-    if offsets.len() != target_steps.len() + 1 {
-        return Err(ForecastError::UnequalBatch { offsets: offsets.len(), targets: target_steps.len() });
-    }
-    let mut before = 0;
-    for (number, offset) in offsets.iter().enumerate() {
-        let first_fits = number > 0 || *offset == 0;
-        let last_fits = number + 1 < offsets.len() || *offset == steps as i64;
-        if !(first_fits && last_fits && (before..=steps as i64).contains(offset)) {
-            return Err(ForecastError::BadOffsets { points: steps, targets: target_steps.len(), number, offset: *offset });
-        }
-        before = *offset;
-    }
-    let finished = finished(references)?;
-    let mut made = Vec::with_capacity(target_steps.len());
-    for (number, (bounds, target_step)) in offsets.windows(2).zip(target_steps).enumerate() {
-        let range = bounds[0] as usize..bounds[1] as usize;
-        let curve = Curve { steps: &points.steps[range.clone()], values: &points.values[range] };
-        let in_batch = |failure: ForecastError| ForecastError::InBatch { number, failure: Box::new(failure) };
-        let trace = curve.traced(|| "it".to_owned()).map_err(in_batch)?;
-        let target_step = reachable(*target_step, &trace).map_err(in_batch)?;
-        made.push(forecast_of(&trace, target_step, &finished, direction, families));
-    }
-    Ok(made)
 }
 
 /// The target, if it is one.
