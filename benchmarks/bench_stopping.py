@@ -3,7 +3,8 @@
 Campaigns of 100 random configurations over recorded curves. cost: steps made over steps of running all to their end; loss:
 what the best finished is worse than the best there was, in units of median minus best of the task; kept: share of campaigns
 that finished the best. Our rule is shown at several settings (`keep`, and with a rescue by the chance to beat the best), for
-its frontier; its constants were set by hand on seeds 0 to 5 of the ten pools, so other seeds and other pools are shown.
+its frontier; its constants were set by hand on seeds 0 to 5 of the ten pools, so other seeds are shown, and with --others other
+pools, which are the harder and fairer test.
 `dominated by`: our cheapest setting that is neither dearer nor loses more.
 
 Run: ARRL_SHARED=FOLDER python benchmarks/bench_stopping.py [--seeds 25] [--others] [--peers all], where FOLDER/curves holds the recorded curves.
