@@ -9,12 +9,14 @@ import numpy.typing as npt
 __all__ = [
     "Forecast",
     "Grant",
+    "GrowingCurve",
     "Pool",
     "Sealed",
     "__version__",
     "apply_patch",
     "diff",
     "forecast",
+    "forecasts",
     "hash_file",
     "hash_tree",
     "reintroduced",
@@ -79,6 +81,9 @@ class Forecast:
     def points(self) -> int: ...
     @property
     def informative(self) -> bool: ...
+    @property
+    def evidence(self) -> tuple[float, ...]:
+        """Spread of the curve's values, then what the width was derived from relative to it; empty if not informative."""
     def quantile(self, p: float) -> float:
         """The value below which the metric ends with probability p, 0 < p < 1. Raises ForecastError otherwise."""
     def beats(self, value: float) -> float:
@@ -94,15 +99,54 @@ def forecast(
     *,
     reference_curves: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = ...,
     direction: str = ...,
+    families: str = ...,
 ) -> Forecast:
     """Forecasts the value at `target_step` from reports so far.
 
-    `steps` and `values` have shape [n] and type float64; steps do not decrease; points that are not finite are left out.
-    `reference_curves` are finished curves of the same metric; three or more of them are used. `direction` is `minimize` or
-    `maximize`. The result is finite, and not informative with fewer than four points or without spread. Raises ForecastError
-    on unequal lengths, steps that decrease, no finite point at all, a target that is not finite or lies before the last step,
-    and an unknown direction.
+    `steps` and `values` have shape [n] and type float64; steps do not decrease; points that are not finite are left out; nothing
+    is copied where arrays lie in one piece. `reference_curves` are finished curves of the same metric; three or more of them are
+    used. `direction` is `minimize` or `maximize`, `families` is `all` or `power_law`. The result is finite, and not informative
+    with fewer than four points or without spread. Raises ForecastError on unequal lengths, steps that decrease, no finite point
+    at all, a target that is not finite or lies before the last step, and an unknown direction or families.
     """
+
+def forecasts(
+    offsets: npt.NDArray[np.int64],
+    steps: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    target_steps: npt.NDArray[np.float64],
+    *,
+    reference_curves: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = ...,
+    direction: str = ...,
+    families: str = ...,
+) -> list[Forecast]:
+    """Forecasts curves laid end to end: curve i is `steps[offsets[i]:offsets[i + 1]]`, and `values` alike.
+
+    `target_steps` has shape [k], `offsets` [k + 1] from 0 to n, the length of `steps` and `values`. Otherwise as `forecast`,
+    each curve for itself. Raises ForecastError as `forecast`, naming the curve, and on offsets that do not fit.
+    """
+
+@final
+class GrowingCurve:
+    """A curve that takes one report at a time and is forecast at a cost that does not grow with its length.
+
+    Keywords as those of `forecast`. Up to 64 reports its forecast is the one of `forecast`; beyond, up to a 32nd of the reports
+    may not be looked at yet, unless another target is asked for. Raises ForecastError as `forecast` does.
+    """
+
+    def __new__(
+        cls,
+        *,
+        reference_curves: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = ...,
+        direction: str = ...,
+        families: str = ...,
+    ) -> GrowingCurve: ...
+    def push(self, step: float, value: float) -> None:
+        """Takes a report; one that is not finite is left out. Raises ForecastError if steps go back."""
+    def forecast(self, target_step: float) -> Forecast:
+        """The forecast from the reports so far. Raises ForecastError on a bad target and where there are none."""
+    def __len__(self) -> int:
+        """Finite reports taken."""
 
 def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
     """Applies a patch to texts by path; returns the new texts of the files it changes.

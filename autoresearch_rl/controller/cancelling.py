@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from autoresearch_rl._core import forecast
 from autoresearch_rl.errors import ConfigError, Problem
-from autoresearch_rl.trial import Curve, History, Order
+from autoresearch_rl.trial import Curve, History, Order, Status
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+REFERENCES = 12  # finished curves that a forecast looks at: more add nothing but time
 
 
 class CancelRule(Protocol):
@@ -56,7 +59,7 @@ class ForecastRule:
             return None
         if steps[-1] < self._min_share * target or steps[-1] >= target:
             return None
-        seen = forecast(steps, values, target, direction=history.direction)
+        seen = forecast(steps, values, target, reference_curves=_finished(metric, history), direction=history.direction)
         chance = seen.beats(bar)
         if not seen.informative or chance >= self._below:
             return None
@@ -75,6 +78,13 @@ def finite_points(curve: Curve, metric: str) -> tuple[npt.NDArray[np.float64], n
     steps = np.asarray(curve.steps, dtype=np.float64)[: len(values)]
     known = np.isfinite(values) & np.isfinite(steps)
     return steps[known], values[known]
+
+
+def _finished(metric: str, history: History) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Steps and values of trials that ran to their end, the latest `REFERENCES` of those settled last."""
+    settled = history.last(4 * REFERENCES)
+    curves = [finite_points(each.outcome.curve, metric) for each in settled if each.outcome.status is Status.OK]
+    return [curve for curve in curves if len(curve[0])][-REFERENCES:]
 
 
 def _end_of_leader(metric: str, history: History) -> float | None:

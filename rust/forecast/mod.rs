@@ -1,43 +1,34 @@
 //! Learning curves: the predictive distribution of a metric at a later step, from the reports so far.
 //!
-//! `power_law` fits the curve itself, `references` tells how finished curves went on from the same fraction of the way, and
-//! `mixture` is the distribution that both are parts of. Steps and values are scaled first, so that any finite input gives
-//! finite numbers; results are clamped to what a float can hold.
+//! A curve is kept in bounded memory (`trace`), scaled (`scale`), and fitted by several `families` (least squares in `lanes`),
+//! which together, and with the shapes of finished curves (`references`), say where it ends (`ensemble`). How far off that may
+//! be is learned (`calibration`); the distribution is Student's (`student`). `growing` takes one report at a time, `batch` many
+//! curves. Any finite input gives finite numbers; results are clamped to what a float can hold.
 
-mod mixture;
-mod power_law;
+mod batch;
+mod calibration;
+mod ensemble;
+mod error;
+mod families;
+mod growing;
+mod lanes;
 mod references;
+mod scale;
+mod student;
+mod trace;
 
-use thiserror::Error;
+pub use batch::forecasts;
+pub use ensemble::Families;
+pub use error::ForecastError;
+pub use growing::Growing;
 
-use mixture::{Component, Mixture};
+use references::Finished;
+use scale::{apart, fractions, Scale};
+use student::{Student, UNBOUNDED};
+use trace::Trace;
 
 /// Reports below which a curve says nothing: three parameters and a residual.
 const MIN_POINTS: usize = 4;
-/// Relative spread below which values or steps count as equal.
-const MIN_SPREAD: f64 = 1e-12;
-
-/// Why there is no forecast.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)] // the messages say it
-pub enum ForecastError {
-    #[error("{curve} has {steps} steps and {values} values; give one value for each step")]
-    UnequalLengths { curve: String, steps: usize, values: usize },
-    #[error("{curve} goes back from step {before} to step {after}; give its points in the order of their steps")]
-    StepsDecrease { curve: String, before: f64, after: f64 },
-    #[error("the curve has no point with a finite step and value; forecast when a value was reported")]
-    NoPoints,
-    #[error("target_step={target} is not a finite number; give the step at which training ends")]
-    BadTarget { target: f64 },
-    #[error("target_step={target} lies before the last step {last}; give the step at which training ends")]
-    TargetPassed { target: f64, last: f64 },
-    #[error("direction={direction:?} is unknown; give minimize or maximize")]
-    BadDirection { direction: String },
-    #[error("p={p} is not a probability between 0 and 1, both excluded")]
-    BadProbability { p: f64 },
-    #[error("value={value} cannot be compared with; give a number")]
-    BadValue { value: f64 },
-}
 
 /// Which values of a metric are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +51,18 @@ impl std::str::FromStr for Direction {
     }
 }
 
+impl std::str::FromStr for Families {
+    type Err = ForecastError;
+
+    fn from_str(name: &str) -> Result<Self, ForecastError> {
+        match name {
+            "all" => Ok(Self::All),
+            "power_law" => Ok(Self::PowerLaw),
+            _ => Err(ForecastError::BadFamilies { families: name.to_owned() }),
+        }
+    }
+}
+
 /// Reports of a trial: steps that do not decrease, and as many values.
 #[derive(Debug, Clone, Copy)]
 pub struct Curve<'a> {
@@ -78,24 +81,27 @@ pub struct Forecast {
     pub points: usize,
     /// False where the curve says nothing yet.
     pub informative: bool,
+    /// What the width was derived from: the spread of the values, and the evidence that `calibration` defines. Empty where the
+    /// curve says nothing yet.
+    pub evidence: Vec<f64>,
     direction: Direction,
     scale: Scale,
-    mixture: Mixture,
+    student: Student,
 }
 
 impl Forecast {
     /// Expected value.
     pub fn mean(&self) -> f64 {
-        self.scale.restored(self.mixture.mean())
+        self.scale.restored(self.student.location)
     }
 
     /// The value below which the metric ends with probability `p`.
     pub fn quantile(&self, p: f64) -> Result<f64, ForecastError> {
-        if p > 0.0 && p < 1.0 {
-            Ok(self.scale.restored(self.mixture.quantile(p)))
-        } else {
-            Err(ForecastError::BadProbability { p })
+        if !(p > 0.0 && p < 1.0) {
+            return Err(ForecastError::BadProbability { p });
         }
+        let p = if self.direction == Direction::Minimize { p } else { 1.0 - p };
+        Ok(self.scale.restored(self.student.quantile(p)))
     }
 
     /// Probability that the metric ends better than `value`.
@@ -103,11 +109,7 @@ impl Forecast {
         if value.is_nan() {
             return Err(ForecastError::BadValue { value });
         }
-        let value = self.scale.scaled(value);
-        Ok(match self.direction {
-            Direction::Minimize => self.mixture.below(value),
-            Direction::Maximize => self.mixture.above(value),
-        })
+        Ok(self.student.below(self.scale.scaled(value)))
     }
 }
 
@@ -117,110 +119,114 @@ pub fn forecast(
     target_step: f64,
     references: &[Curve<'_>],
     direction: Direction,
+    families: Families,
 ) -> Result<Forecast, ForecastError> {
-    let (steps, values) = curve.finite(|| "the curve".to_owned())?;
-    if !target_step.is_finite() {
-        return Err(ForecastError::BadTarget { target: target_step });
+    let trace = curve.traced(|| "the curve".to_owned())?;
+    let target_step = reachable(target_step, &trace)?;
+    let finished = finished(references)?;
+    Ok(forecast_of(&trace, target_step, &finished, direction, families))
+}
+
+/// The target, if it is one.
+fn reachable(target: f64, trace: &Trace) -> Result<f64, ForecastError> {
+    if !target.is_finite() {
+        return Err(ForecastError::BadTarget { target });
     }
-    let (Some(&last), Some(scale)) = (steps.last(), Scale::of(&values)) else { return Err(ForecastError::NoPoints) };
-    if target_step < last {
-        return Err(ForecastError::TargetPassed { target: target_step, last });
+    match trace.last_step() {
+        last if trace.reports() > 0 && target < last => Err(ForecastError::TargetPassed { target, last }),
+        _ if trace.reports() == 0 => Err(ForecastError::NoPoints),
+        _ => Ok(target),
     }
-    let scaled: Vec<f64> = values.iter().map(|value| scale.scaled(*value)).collect();
-    let way = fractions(&steps, target_step);
-    let mut changes = Vec::new();
+}
+
+fn finished(references: &[Curve<'_>]) -> Result<Vec<Finished>, ForecastError> {
+    let mut made = Vec::with_capacity(references.len());
     for (number, reference) in references.iter().enumerate() {
         let (steps, values) = reference.finite(|| format!("reference curve {number}"))?;
-        changes.extend(references::change(&steps, &values, last / target_step).map(|change| scale.scaled_change(change)));
+        made.extend(Finished::new(&steps, values));
     }
-    let fitted = if scale.has_spread && has_spread(&steps) && values.len() >= MIN_POINTS {
-        power_law::components(&way, &scaled)
+    if made.len() < references::MIN_CURVES {
+        made.clear();
+    }
+    Ok(made)
+}
+
+fn forecast_of(trace: &Trace, target_step: f64, finished: &[Finished], direction: Direction, families: Families) -> Forecast {
+    let scale = Scale::of(trace.values(), direction);
+    let fractions = fractions(trace.steps(), target_step);
+    let fitted = if scale.has_spread && apart(trace.steps()) && trace.reports() >= MIN_POINTS {
+        fitted(trace, &scale, &fractions, finished, families)
     } else {
-        Vec::new()
+        None
     };
-    let informative = !fitted.is_empty();
-    let mixture = match (informative, references::component(&changes)) {
-        (true, None) => Mixture::new(fitted),
-        (true, Some((trust, component))) => Mixture::joined(fitted, trust, component),
-        (false, Some((_, component))) => Mixture::new(vec![component]),
-        (false, None) => Mixture::new(vec![Component { weight: 1.0, mean: 0.0, sd: scale.ignorance() }]),
-    };
-    Ok(Forecast { target_step, points: values.len(), informative, direction, scale, mixture })
+    let informative = fitted.is_some();
+    let (student, evidence) = fitted.unwrap_or_else(|| {
+        let fraction = fractions[fractions.len() - 1];
+        let blind = Student { location: 0.0, scale: scale.ignorance(), bounds: UNBOUNDED };
+        (references::change(finished, fraction, &scale).unwrap_or(blind), Vec::new())
+    });
+    Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student }
+}
+
+/// The distribution of scaled values and the evidence for its width; None if the steps are too close to tell anything.
+fn fitted(
+    trace: &Trace,
+    scale: &Scale,
+    fractions: &[f64],
+    finished: &[Finished],
+    families: Families,
+) -> Option<(Student, Vec<f64>)> {
+    let way = families::Way::new(fractions);
+    let mut values: Vec<f64> = trace.values().iter().map(|value| scale.pulled(*value)).collect();
+    ensemble::steady(&mut values);
+    let mut weights: Vec<f64> = fractions.iter().map(|at| (at / way.last) * (at / way.last)).collect();
+    *weights.last_mut()? *= trace.last_share();
+    let mut sample = lanes::Sample::new(&weights, &values, scale.bounds);
+    ensemble::clean(&way, &mut sample)?;
+    let mut votes = ensemble::votes(&way, &sample, families)?;
+    let informed = references::count(finished, &way, &sample, scale, &mut votes) >= references::MIN_CURVES;
+    let verdict = votes.verdict();
+    let evidence = calibration::evidence(&way, &sample, &verdict, scale.level());
+    let width = calibration::scale(&evidence, &sample, informed);
+    let unit = (scale.restored(sample.variance.sqrt()) - scale.restored(0.0)).abs();
+    let student = Student { location: verdict.mean, scale: width.max(1e-12), bounds: scale.bounds };
+    Some((student, std::iter::once(unit).chain(evidence).collect()))
 }
 
 impl Curve<'_> {
-    /// Its finite points. The name is for messages.
-    fn finite(&self, name: impl Fn() -> String) -> Result<(Vec<f64>, Vec<f64>), ForecastError> {
+    /// Calls with each finite point, in order. The name is for messages.
+    fn each(&self, name: impl Fn() -> String, mut visit: impl FnMut(f64, f64)) -> Result<(), ForecastError> {
         let (steps, values) = (self.steps.len(), self.values.len());
         if steps != values {
             return Err(ForecastError::UnequalLengths { curve: name(), steps, values });
         }
-        let points = self.steps.iter().zip(self.values).filter(|(step, value)| step.is_finite() && value.is_finite());
-        let (steps, values): (Vec<f64>, Vec<f64>) = points.map(|(step, value)| (*step, *value)).unzip();
-        match steps.windows(2).find(|pair| pair[1] < pair[0]) {
-            Some(pair) => Err(ForecastError::StepsDecrease { curve: name(), before: pair[0], after: pair[1] }),
-            None => Ok((steps, values)),
+        let mut before = f64::NEG_INFINITY;
+        for (step, value) in self.steps.iter().zip(self.values).filter(|(step, value)| step.is_finite() && value.is_finite()) {
+            if *step < before {
+                return Err(ForecastError::StepsDecrease { curve: name(), before, after: *step });
+            }
+            before = *step;
+            visit(*step, *value);
         }
-    }
-}
-
-/// Maps values so that the last one is 0 and they span 1. No step of it overflows.
-#[derive(Debug, Clone, Copy)]
-struct Scale {
-    unit: f64,
-    last: f64,
-    span: f64,
-    has_spread: bool,
-}
-
-impl Scale {
-    fn of(values: &[f64]) -> Option<Self> {
-        let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-        let unit = if largest > 0.0 { largest } else { 1.0 };
-        let last = values.last()? / unit;
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min) / unit;
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) / unit;
-        let has_spread = high - low > MIN_SPREAD;
-        Some(Self { unit, last, span: if has_spread { high - low } else { 1.0 }, has_spread })
+        Ok(())
     }
 
-    fn scaled(&self, value: f64) -> f64 {
-        (value / self.unit - self.last) / self.span
+    fn finite(&self, name: impl Fn() -> String) -> Result<(Vec<f64>, Vec<f64>), ForecastError> {
+        let mut points = (Vec::with_capacity(self.steps.len()), Vec::with_capacity(self.steps.len()));
+        self.each(name, |step, value| {
+            points.0.push(step);
+            points.1.push(value);
+        })?;
+        Ok(points)
     }
 
-    fn scaled_change(&self, change: f64) -> f64 {
-        (change / self.unit / self.span).clamp(-1e100, 1e100)
+    fn traced(&self, name: impl Fn() -> String) -> Result<Trace, ForecastError> {
+        let mut trace = Trace::new();
+        self.each(name, |step, value| {
+            trace.push(step, value);
+        })?;
+        Ok(trace)
     }
-
-    fn restored(&self, scaled: f64) -> f64 {
-        ((scaled * self.span + self.last) * self.unit).clamp(f64::MIN, f64::MAX)
-    }
-
-    /// Standard deviation, in scaled values, of a metric of which only its size is known.
-    fn ignorance(&self) -> f64 {
-        let size = if self.last == 0.0 { 1.0 } else { self.last.abs() };
-        (size / self.span).max(1.0)
-    }
-}
-
-fn has_spread(steps: &[f64]) -> bool {
-    let largest = steps.iter().fold(0.0, |largest: f64, step| largest.max(step.abs()));
-    steps.last().zip(steps.first()).is_some_and(|(last, first)| last / largest - first / largest > MIN_SPREAD)
-}
-
-/// How far each step is on the way to the target, above 0 and at most 1. Steps that are not positive are counted from the
-/// first one on, which is taken to lie as far from the start as the steps lie apart.
-fn fractions(steps: &[f64], target: f64) -> Vec<f64> {
-    let largest = steps.iter().fold(target.abs(), |largest, step| largest.max(step.abs()));
-    let unit = if largest > 0.0 { largest } else { 1.0 };
-    let (first, last, target) = (steps[0] / unit, steps[steps.len() - 1] / unit, target / unit);
-    let apart = (last - first) / steps.len().saturating_sub(1).max(1) as f64;
-    let shift = match (first > 0.0, apart > 0.0) {
-        (true, _) => 0.0,
-        (false, true) => apart - first,
-        (false, false) => 1.0 - first,
-    };
-    steps.iter().map(|step| ((step / unit + shift) / (target + shift)).clamp(1e-12, 1.0)).collect()
 }
 
 #[cfg(test)]

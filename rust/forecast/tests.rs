@@ -18,7 +18,7 @@ impl Noise {
 }
 
 fn made(steps: &[f64], values: &[f64], target: f64) -> Forecast {
-    forecast(Curve { steps, values }, target, &[], Direction::Minimize).unwrap()
+    forecast(Curve { steps, values }, target, &[], Direction::Minimize, Families::All).unwrap()
 }
 
 #[test]
@@ -27,11 +27,16 @@ fn exact_laws_are_recovered() {
     for (a, b, c) in [(0.5, 3.0, 0.5), (2.0, 10.0, 1.0), (-1.0, -4.0, 0.3), (1e-9, 1e-8, 1.7), (1e12, 1e13, 0.11)] {
         let law = |step: f64| a + b * step.powf(-c);
         let values: Vec<f64> = steps.iter().map(|step| law(*step)).collect();
-        let forecast = made(&steps, &values, 10_000.0);
+        let ensemble = made(&steps, &values, 10_000.0);
+        let power_law =
+            forecast(Curve { steps: &steps, values: &values }, 10_000.0, &[], Direction::Minimize, Families::PowerLaw);
         let tolerance = 1e-3 * (values[0] - values[19]).abs();
-        assert!(forecast.informative);
-        assert!((forecast.mean() - law(10_000.0)).abs() < tolerance, "{a} {b} {c}: {}", forecast.mean());
-        assert!(forecast.quantile(0.95).unwrap() - forecast.quantile(0.05).unwrap() < 4.0 * tolerance, "{a} {b} {c}");
+        for made in [&ensemble, &power_law.unwrap()] {
+            assert!(made.informative);
+            assert!((made.mean() - law(10_000.0)).abs() < tolerance, "{a} {b} {c}: {}", made.mean());
+            let width = made.quantile(0.95).unwrap() - made.quantile(0.05).unwrap();
+            assert!(width < (values[0] - values[19]).abs(), "{a} {b} {c}: {width}");
+        }
     }
 }
 
@@ -50,7 +55,7 @@ fn intervals_cover_about_nine_in_ten() {
             covered += u32::from((forecast.quantile(0.05).unwrap()..=forecast.quantile(0.95).unwrap()).contains(&end));
         }
         println!("{points} points, sd {sd}: {covered} of 400");
-        assert!((320..=396).contains(&covered), "{points} points, sd {sd}: {covered} of 400");
+        assert!(covered >= 340, "{points} points, sd {sd}: {covered} of 400");
     }
 }
 
@@ -73,15 +78,68 @@ fn what_says_nothing_is_not_informative() {
 #[test]
 fn references_say_how_curves_go_on() {
     let steps: Vec<f64> = (1..=10).map(f64::from).collect();
-    let finished: Vec<f64> = steps.iter().map(|step| if *step <= 5.0 { 10.0 - step } else { 1.0 }).collect();
+    let finished: Vec<f64> = [10.0, 7.0, 8.0, 6.0, 5.5, 5.0, 4.0, 3.0, 2.0, 1.0].to_vec();
     let references = [Curve { steps: &steps, values: &finished }; 3];
-    let curve = Curve { steps: &steps[..5], values: &[19.0, 18.0, 17.0, 16.0, 15.0] };
-    let alone = forecast(curve, 10.0, &references[..2], Direction::Minimize).unwrap();
-    let informed = forecast(curve, 10.0, &references, Direction::Minimize).unwrap();
-    assert!(alone.beats(11.5).unwrap() < 0.3 && alone.beats(10.999).unwrap() <= alone.beats(11.5).unwrap());
-    assert!(informed.beats(11.5).unwrap() - informed.beats(10.5).unwrap() > 0.3);
-    let early = forecast(Curve { steps: &[5.0], values: &[15.0] }, 10.0, &references, Direction::Minimize).unwrap();
-    assert!(!early.informative && (early.mean() - 11.0).abs() < 1e-6);
+    let values: Vec<f64> = finished[..5].iter().map(|value| 10.0 + 2.0 * value).collect();
+    let curve = Curve { steps: &steps[..5], values: &values };
+    let with = |references| forecast(curve, 10.0, references, Direction::Minimize, Families::All).unwrap();
+    assert_eq!(with(&references[..2]).mean(), made(curve.steps, curve.values, 10.0).mean());
+    assert!((with(&references).mean() - 12.0).abs() < 1.0, "{}", with(&references).mean());
+    let early = Curve { steps: &[5.0], values: &[15.0] };
+    let early = forecast(early, 10.0, &references, Direction::Minimize, Families::All).unwrap();
+    assert!(!early.informative && (early.mean() - 10.5).abs() < 1e-6);
+}
+
+#[test]
+fn a_spike_or_a_warm_up_hardly_moves_the_forecast() {
+    let mut noise = Noise(3);
+    let steps: Vec<f64> = (1..=40).map(f64::from).collect();
+    let values: Vec<f64> = steps.iter().map(|step| 1.0 + 2.0 * step.powf(-0.5) + 0.01 * noise.normal()).collect();
+    let (plain, end) = (made(&steps, &values, 160.0), 1.0 + 2.0 * 160f64.powf(-0.5));
+    assert!((plain.mean() - end).abs() < 0.05);
+    for (at, value) in [(20, 1e6), (39, 50.0), (30, -40.0), (0, 1e300), (25, f64::INFINITY)] {
+        let mut spoiled = values.clone();
+        spoiled[at] = value;
+        assert!((made(&steps, &spoiled, 160.0).mean() - plain.mean()).abs() < 0.15, "{at} {value}");
+    }
+    let mut warming = values.clone();
+    warming[..4].copy_from_slice(&[2.0, 2.5, 4.0, 3.0]);
+    assert!((made(&steps, &warming, 160.0).mean() - plain.mean()).abs() < 0.15);
+}
+
+#[test]
+fn losses_stay_above_zero_and_accuracies_below_one() {
+    let steps: Vec<f64> = (1..=8).map(f64::from).collect();
+    let falling: Vec<f64> = steps.iter().map(|step| 0.9 - 0.1 * step).collect();
+    let down = made(&steps, &falling, 100.0);
+    assert!(down.mean() >= 0.0 && down.quantile(0.01).unwrap() >= 0.0 && down.beats(-0.1).unwrap() == 0.0);
+    let rising: Vec<f64> = falling.iter().map(|value| 1.0 - value).collect();
+    let up = forecast(Curve { steps: &steps, values: &rising }, 100.0, &[], Direction::Maximize, Families::All).unwrap();
+    assert!(up.mean() <= 1.0 && up.quantile(0.99).unwrap() <= 1.0 && up.beats(1.1).unwrap() == 0.0);
+}
+
+#[test]
+fn a_growing_curve_is_forecast_as_one_taken_at_once() {
+    let mut noise = Noise(5);
+    let mut growing = Growing::new(&[], Direction::Minimize, Families::All).unwrap();
+    let (mut steps, mut values) = (Vec::new(), Vec::new());
+    let mut furthest = 0.0f64;
+    for at in 1..=3000 {
+        let step = f64::from(at);
+        steps.push(step);
+        values.push(1.0 + 3.0 * step.powf(-0.4) + 0.02 * noise.normal());
+        growing.push(step, values[values.len() - 1]).unwrap();
+        let (grown, whole) = (growing.forecast(5000.0).unwrap(), made(&steps, &values, 5000.0));
+        assert_eq!(grown.points, at as usize);
+        if at <= 64 {
+            assert_eq!((grown.mean(), grown.quantile(0.3)), (whole.mean(), whole.quantile(0.3)));
+        } else {
+            let half = (whole.quantile(0.95).unwrap() - whole.quantile(0.05).unwrap()) / 2.0;
+            furthest = furthest.max((grown.mean() - whole.mean()).abs() / half);
+        }
+    }
+    assert!(furthest < 0.5, "{furthest} of the half width of the interval");
+    assert_eq!(growing.forecast(6000.0).unwrap().mean(), made(&steps, &values, 6000.0).mean());
 }
 
 fn curve() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, f64)> {
@@ -120,10 +178,12 @@ proptest! {
     #[test]
     fn directions_mirror_each_other((steps, values, target) in curve(), value in -1.0..1.0f64) {
         prop_assume!(values.iter().any(|value| value.is_finite()));
+        prop_assume!(values.iter().any(|value| *value < -1.0 || *value > 0.0)); // else they may be scores, which end at 1
         let mirrored: Vec<f64> = values.iter().map(|value| -value).collect();
         let down = made(&steps, &values, target);
-        let up = forecast(Curve { steps: &steps, values: &mirrored }, target, &[], Direction::Maximize).unwrap();
+        let up = forecast(Curve { steps: &steps, values: &mirrored }, target, &[], Direction::Maximize, Families::All).unwrap();
         prop_assert_eq!(down.mean(), -up.mean());
+        prop_assert_eq!(down.quantile(0.5).unwrap(), -up.quantile(0.5).unwrap());
         prop_assert_eq!(down.beats(value).unwrap(), up.beats(-value).unwrap());
     }
 }

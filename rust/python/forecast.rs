@@ -2,11 +2,13 @@
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::error;
-use crate::forecast;
+use crate::forecast::{self, Curve};
 
-type Points = (Vec<f64>, Vec<f64>);
+type Array<'py> = PyReadonlyArray1<'py, f64>;
+type Points<'py> = (Array<'py>, Array<'py>);
 
 /// Predictive distribution of a metric at `target_step`.
 #[pyclass(frozen, module = "autoresearch_rl._core")]
@@ -44,6 +46,11 @@ impl Forecast {
         self.0.informative
     }
 
+    #[getter]
+    fn evidence<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.evidence)
+    }
+
     fn quantile(&self, py: Python<'_>, p: f64) -> PyResult<f64> {
         self.0.quantile(p).map_err(|failure| raised(py, &failure))
     }
@@ -58,31 +65,101 @@ impl Forecast {
     }
 }
 
+/// A curve that grows report by report.
+#[pyclass(module = "autoresearch_rl._core")]
+struct GrowingCurve(forecast::Growing);
+
+#[pymethods]
+impl GrowingCurve {
+    #[new]
+    #[pyo3(signature = (*, reference_curves = Vec::new(), direction = "minimize", families = "all"))]
+    fn new(py: Python<'_>, reference_curves: Vec<Points<'_>>, direction: &str, families: &str) -> PyResult<Self> {
+        let references = Slices::of_all(&reference_curves);
+        let made = py.detach(|| forecast::Growing::new(&curves(&references), direction.parse()?, families.parse()?));
+        made.map(Self).map_err(|failure| raised(py, &failure))
+    }
+
+    fn push(&mut self, py: Python<'_>, step: f64, value: f64) -> PyResult<()> {
+        self.0.push(step, value).map_err(|failure| raised(py, &failure))
+    }
+
+    fn forecast(&mut self, py: Python<'_>, target_step: f64) -> PyResult<Forecast> {
+        self.0.forecast(target_step).map(Forecast).map_err(|failure| raised(py, &failure))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.reports()
+    }
+}
+
 #[pyfunction(name = "forecast")]
-#[pyo3(signature = (steps, values, target_step, *, reference_curves = Vec::new(), direction = "minimize"))]
+#[pyo3(signature = (steps, values, target_step, *, reference_curves = Vec::new(), direction = "minimize", families = "all"))]
 fn forecast_curve(
     py: Python<'_>,
-    steps: PyReadonlyArray1<'_, f64>,
-    values: PyReadonlyArray1<'_, f64>,
+    steps: Array<'_>,
+    values: Array<'_>,
     target_step: f64,
-    reference_curves: Vec<(PyReadonlyArray1<'_, f64>, PyReadonlyArray1<'_, f64>)>,
+    reference_curves: Vec<Points<'_>>,
     direction: &str,
+    families: &str,
 ) -> PyResult<Forecast> {
-    let owned: Points = (copied(&steps), copied(&values));
-    let references: Vec<Points> = reference_curves.iter().map(|(steps, values)| (copied(steps), copied(values))).collect();
-    let made = py.detach(|| {
-        let references: Vec<_> = references.iter().map(curve).collect();
-        forecast::forecast(curve(&owned), target_step, &references, direction.parse()?)
-    });
+    let (points, references) = (Slices::of(&steps, &values), Slices::of_all(&reference_curves));
+    let made = py
+        .detach(|| forecast::forecast(points.curve(), target_step, &curves(&references), direction.parse()?, families.parse()?));
     made.map(Forecast).map_err(|failure| raised(py, &failure))
 }
 
-fn copied(array: &PyReadonlyArray1<'_, f64>) -> Vec<f64> {
-    array.as_array().to_vec()
+#[pyfunction(name = "forecasts")]
+#[pyo3(signature = (offsets, steps, values, target_steps, *, reference_curves = Vec::new(), direction = "minimize", families = "all"))]
+#[allow(clippy::too_many_arguments)] // Python's keywords
+fn forecast_curves(
+    py: Python<'_>,
+    offsets: PyReadonlyArray1<'_, i64>,
+    steps: Array<'_>,
+    values: Array<'_>,
+    target_steps: Array<'_>,
+    reference_curves: Vec<Points<'_>>,
+    direction: &str,
+    families: &str,
+) -> PyResult<Vec<Forecast>> {
+    let (points, references) = (Slices::of(&steps, &values), Slices::of_all(&reference_curves));
+    let offsets: Vec<i64> = offsets.as_array().to_vec();
+    let targets: Vec<f64> = target_steps.as_array().to_vec();
+    let made = py.detach(|| {
+        forecast::forecasts(&offsets, points.curve(), &targets, &curves(&references), direction.parse()?, families.parse()?)
+    });
+    made.map(|all| all.into_iter().map(Forecast).collect()).map_err(|failure| raised(py, &failure))
 }
 
-fn curve((steps, values): &Points) -> forecast::Curve<'_> {
-    forecast::Curve { steps, values }
+/// Steps and values: borrowed from numpy where they lie in one piece, copied where they are strided.
+struct Slices<'a> {
+    steps: std::borrow::Cow<'a, [f64]>,
+    values: std::borrow::Cow<'a, [f64]>,
+}
+
+impl<'a> Slices<'a> {
+    fn of(steps: &'a Array<'_>, values: &'a Array<'_>) -> Self {
+        Self { steps: slice(steps), values: slice(values) }
+    }
+
+    fn of_all(points: &'a [Points<'_>]) -> Vec<Self> {
+        points.iter().map(|(steps, values)| Self::of(steps, values)).collect()
+    }
+
+    fn curve(&self) -> Curve<'_> {
+        Curve { steps: &self.steps, values: &self.values }
+    }
+}
+
+fn curves<'a>(slices: &'a [Slices<'a>]) -> Vec<Curve<'a>> {
+    slices.iter().map(Slices::curve).collect()
+}
+
+fn slice<'a>(array: &'a Array<'_>) -> std::borrow::Cow<'a, [f64]> {
+    match array.as_slice() {
+        Ok(slice) => slice.into(),
+        Err(_) => array.as_array().to_vec().into(),
+    }
 }
 
 fn raised(py: Python<'_>, failure: &forecast::ForecastError) -> PyErr {
@@ -91,5 +168,7 @@ fn raised(py: Python<'_>, failure: &forecast::ForecastError) -> PyErr {
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Forecast>()?;
-    module.add_function(wrap_pyfunction!(forecast_curve, module)?)
+    module.add_class::<GrowingCurve>()?;
+    module.add_function(wrap_pyfunction!(forecast_curve, module)?)?;
+    module.add_function(wrap_pyfunction!(forecast_curves, module)?)
 }

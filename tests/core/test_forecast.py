@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl._core import Forecast, forecast
+from autoresearch_rl._core import Forecast, GrowingCurve, forecast, forecasts
 from autoresearch_rl.errors import ForecastError
 
 Array = npt.NDArray[np.float64]
@@ -116,6 +116,62 @@ def test_any_curve_is_forecast_in_finite_numbers_or_refused(points: list[tuple[f
     made = forecast(steps, values, target)
     assert all(math.isfinite(number) for number in _numbers(made))
     assert made.lo90 <= made.quantile(0.5) <= made.hi90
+
+
+def test_a_batch_is_its_curves() -> None:
+    curves = [noisy(seed)[: 4 + 3 * seed] for seed in range(5)]
+    offsets = np.cumsum([0, *(len(curve) for curve in curves)])
+    targets = np.array([40.0, 50.0, 60.0, 70.0, 80.0])
+    steps = np.concatenate([STEPS[: len(curve)] for curve in curves])
+    finished = [(STEPS, noisy(seed)) for seed in range(3)]
+    made = forecasts(offsets, steps, np.concatenate(curves), targets, reference_curves=finished)
+    alone = [
+        forecast(STEPS[: len(curve)], curve, target, reference_curves=finished)
+        for curve, target in zip(curves, targets, strict=True)
+    ]
+    assert [(one.mean, one.lo90) for one in made] == [(one.mean, one.lo90) for one in alone]
+    assert forecasts(np.array([0]), STEPS[:0], CURVE[:0], targets[:0]) == []
+
+
+@pytest.mark.parametrize(
+    ("offsets", "targets", "message"),
+    [
+        ([0, 4], [9.0, 9.0], "2 offsets for 2 targets"),
+        ([0, 8, 4, 30], [50.0] * 3, "offset 2 is 4"),
+        ([0, 4, 29], [50.0] * 2, "offset 2 is 29"),
+        ([1, 4, 30], [50.0] * 2, "offset 0 is 1"),
+        ([0, 0, 30], [50.0] * 2, "curve 0 of the batch: the curve has no point"),
+        ([0, 4, 30], [50.0, 20.0], "curve 1 of the batch: target_step=20 lies before the last step 30"),
+    ],
+)
+def test_batches_that_make_no_sense_are_refused(offsets: list[int], targets: list[float], message: str) -> None:
+    with pytest.raises(ForecastError, match=message):
+        forecasts(np.array(offsets), STEPS, CURVE, np.array(targets))
+
+
+def test_a_curve_may_grow() -> None:
+    finished = [(STEPS, noisy(seed)) for seed in range(4)]
+    curve = GrowingCurve(reference_curves=finished, direction="maximize")
+    with pytest.raises(ForecastError, match="no point with a finite step and value"):
+        curve.forecast(9.0)
+    for step, value in zip(STEPS, noisy(7), strict=True):
+        curve.push(float(step), float(value))
+    curve.push(31.0, math.nan)
+    whole = forecast(STEPS, noisy(7), 60.0, reference_curves=finished, direction="maximize")
+    grown = curve.forecast(60.0)
+    assert (len(curve), grown.mean, grown.hi90) == (30, whole.mean, whole.hi90)
+    with pytest.raises(ForecastError, match="goes back from step 30 to step 3"):
+        curve.push(3.0, 1.0)
+    with pytest.raises(ForecastError, match="target_step=29 lies before the last step 30"):
+        curve.forecast(29.0)
+
+
+def test_the_power_law_alone_can_be_asked_for() -> None:
+    line = 10.0 - STEPS / 30.0
+    assert forecast(STEPS, CURVE, 1000.0, families="power_law").mean == pytest.approx(0.5 + 2.0 * 1000.0**-0.7, abs=1e-4)
+    assert forecast(STEPS, line, 60.0, families="power_law").mean > forecast(STEPS, line, 60.0).mean
+    with pytest.raises(ForecastError, match='families="some" is unknown; give all or power_law'):
+        forecast(STEPS, CURVE, 50.0, families="some")
 
 
 def _numbers(made: Forecast) -> list[float]:

@@ -1,0 +1,149 @@
+"""Forecasts of learning curves against named peers: accuracy, coverage, what probabilities hold, and speed.
+
+Recorded curves are forecast from their first 10, 20, 30 and 50 per cent, with eight finished curves of the same task at hand,
+by us and by the peers in the same run. mdARE: median absolute error relative to the final value, mean over kinds of curves;
+AE/IQR: relative to the spread of the finals, median over kinds; rho: rank correlation; cover: share of finals in the 90 %
+interval, mean over kinds and worst kind. The ratio columns are ours over the best peer's (below 1 is better, for rho above 1).
+
+Run: ARRL_SHARED=FOLDER python benchmarks/bench_forecast.py [--peers all], where FOLDER/curves holds the recorded curves;
+without it only the speed is measured. `all` adds scipy's fits, which take about an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import curve_fit
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from autoresearch_rl._core import GrowingCurve, forecast
+from benchmarks.recorded import Case, recorded, recorded_cases
+
+Array = npt.NDArray[np.float64]
+OURS = ("ours", "ours, no finished curves")
+QUICK = ("last_value", "best_so_far", "transfer8", "pow3_vp")
+MEASURES: dict[str, Callable[[Sequence[float]], np.floating[Any]]] = {"mdARE": np.mean, "AE/IQR": np.median, "rho": np.nanmean}
+
+
+def main() -> None:
+    """Prints the tables of speed, accuracy and reliability."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", choices=("quick", "all"), default="quick")
+    chosen = parser.parse_args()
+    speed()
+    bench = recorded("bench_forecast")
+    peers = {name: peer for name, peer in bench.FORECASTERS.items() if chosen.peers == "all" or name in QUICK}
+    pools = [pool for pool in recorded("curves").load_pools("dev") if not pool.subset]
+    rows = bench.run(pools, {OURS[0]: informed, OURS[1]: alone} | peers, 60, bench.CUTS)
+    for cut in bench.CUTS:
+        accuracy([row for row in rows if row["cut"] == cut], cut)
+    reliability([case for case in recorded_cases(bench.CUTS) if case.judged])
+
+
+def informed(steps: Array, values: Array, target_step: float, n_total: int, refs: Sequence[Any]) -> tuple[float, float, float]:
+    """The forecaster of the benchmark: mean and 90 % interval."""
+    made = forecast(steps, values, target_step, reference_curves=[(ref.steps, ref.values) for ref in refs])
+    return made.mean, made.lo90, made.hi90
+
+
+def alone(steps: Array, values: Array, target_step: float, n_total: int, refs: Sequence[Any]) -> tuple[float, float, float]:
+    """The same from the curve alone."""
+    return informed(steps, values, target_step, n_total, ())
+
+
+def accuracy(rows: list[dict[str, Any]], cut: float) -> None:
+    """Prints one cut's table, a line for each forecaster."""
+    found: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == name]
+        found[name] = {measure: float(mean([row[measure] for row in mine])) for measure, mean in MEASURES.items()}
+        rates = [row["cover90"] for row in mine if row["cover90"] is not None]
+        found[name] |= {"cover": float(np.mean(rates)) if rates else np.nan, "worst": min(rates, default=np.nan)}
+        found[name]["us"] = 1e3 * float(np.mean([row["ms"] for row in mine]))
+    peers = [line for name, line in found.items() if name not in OURS]
+    best = {measure: (max if measure == "rho" else min)(line[measure] for line in peers) for measure in MEASURES}
+    print(f"\n== from {cut:.0%} of the curve: {len({row['family'] for row in rows})} kinds, {len(found)} forecasters")
+    print(f"{'':26}" + "".join(f"{name:>9}{'ratio':>7}" for name in MEASURES) + f"{'cover':>7}{'worst':>7}{'us':>9}")
+    for name in sorted(found, key=lambda name: (name not in OURS, found[name]["mdARE"])):
+        line = found[name]
+        cells = "".join(f"{line[each]:9.4f}{line[each] / best[each]:7.2f}" for each in MEASURES)
+        print(f"{name:26}{cells}{line['cover']:7.2f}{line['worst']:7.2f}{line['us']:9.0f}")
+
+
+def reliability(cases: list[Case]) -> None:
+    """Prints how often curves beat the best and the median finished curve where that probability was forecast."""
+    said, came = [], []
+    for case in cases:
+        made = forecast(case.steps, case.values, case.target_step, reference_curves=case.references)
+        ends = [values[-1] for _, values in case.references]
+        for bar in (min(ends), float(np.median(ends))):
+            said.append(made.beats(bar))
+            came.append(case.final < bar)
+    chances, beaten = np.array(said), np.array(came)
+    print("\n== P(final beats the best, or the median, finished curve): said, and how often it came")
+    edges = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0]
+    for low, high in pairwise(edges):
+        inside = (chances >= low) & (chances < high if high < 1 else chances <= 1)
+        if inside.any():
+            print(
+                f"{low:4.2f} to {high:4.2f}: said {chances[inside].mean():.3f}, came {beaten[inside].mean():.3f} of {inside.sum()}"
+            )
+    print(f"Brier score {np.mean((chances - beaten) ** 2):.4f}, {np.mean((beaten.mean() - beaten) ** 2):.4f} of a constant")
+
+
+def speed() -> None:
+    """Prints microseconds of processor time for noisy power laws, beside scipy's fit of one."""
+    random = np.random.default_rng(0)
+    print(f"{'us':24}{'all':>9}{'power law':>11}{'curve_fit':>11}{'ratio':>8}")
+    for count in (5, 20, 100, 1000):
+        steps = np.arange(1.0, count + 1)
+        values = 0.5 + 2 * steps**-0.6 + random.normal(0, 0.01, count)
+        fits = (partial(forecast, steps, values, 4.0 * count, families=families) for families in ("all", "power_law"))
+        times = [timed(fit) for fit in fits]
+        peer = timed(partial(curve_fit, law, steps, values, (0.5, 1.0, 0.5), maxfev=10_000), calls=5)
+        print(f"{count:5} points{times[0]:22.1f}{times[1]:11.1f}{peer:11.0f}{times[0] / peer:8.4f}")
+    for count in (64, 1000, 100_000):
+        reports = [(float(at), float(0.5 + 2 * at**-0.6 + random.normal(0, 0.01))) for at in range(1, count + 1)]
+        pushed = timed(partial(grown, reports, ask=False), calls=1) / count
+        asked = timed(partial(grown, reports, ask=True), calls=1) / count
+        print(f"{count:6} reports one by one: {pushed:.2f} a report, {asked:.2f} with a forecast after each")
+
+
+def law(step: Array, end: float, drop: float, exponent: float) -> Array:
+    """A power law, for scipy."""
+    value: Array = end + drop * step ** -np.abs(exponent)
+    return value
+
+
+def grown(reports: list[tuple[float, float]], ask: bool) -> None:
+    """Takes reports one by one."""
+    curve = GrowingCurve()
+    for step, value in reports:
+        curve.push(step, value)
+        if ask:
+            curve.forecast(1e6)
+
+
+def timed(call: Callable[[], object], calls: int = 300) -> float:
+    """Least microseconds of processor time of a call, of five rounds."""
+    rounds = []
+    for _ in range(5):
+        start = time.process_time()
+        for _ in range(calls):
+            call()
+        rounds.append((time.process_time() - start) / calls * 1e6)
+    return min(rounds)
+
+
+if __name__ == "__main__":
+    main()
