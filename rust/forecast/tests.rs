@@ -154,7 +154,7 @@ fn curve() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, f64)> {
                 at / end * step_size
             });
             let steps: Vec<f64> = steps.collect();
-            let target = steps[steps.len() - 1] + ahead / end * step_size;
+            let target = (steps[steps.len() - 1] + ahead / end * step_size).min(f64::MAX);
             (steps, points.iter().map(|(_, value)| value * value_size).collect(), target)
         },
     )
