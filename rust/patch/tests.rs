@@ -98,6 +98,15 @@ fn a_line_that_was_changed_stays_even_if_one_like_it_stands_elsewhere() {
 }
 
 #[test]
+fn a_line_may_be_doubled_at_the_edge_of_a_file() {
+    let line = "value = compute()\n";
+    for (before, after) in [(line.to_owned(), line.repeat(2)), (format!("x\n{line}"), format!("{line}{line}"))] {
+        let patch = diff(&before, &after, "t.py");
+        assert_eq!(apply(&files(&[("t.py", &before)]), &patch).unwrap()["t.py"], after);
+    }
+}
+
+#[test]
 fn nothing_hides_behind_another_notation() {
     let (block, envelope) = (
         "<<<<<<< SEARCH\nlr = 0.1\n=======\nlr = 0.2\n>>>>>>> REPLACE\n",

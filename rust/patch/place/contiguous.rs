@@ -62,6 +62,9 @@ pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &
     let old: Vec<&Row<'a>> = rows.iter().filter(|row| row.kind != Kind::Add).collect();
     let has_raw = old.iter().any(|row| row.raw != row.text && !is_blank(row.raw));
     let only_blanks_change = hunk.changes_blanks_only();
+    // Where kept lines have lost their markers they pass for lines that are one column further out.
+    let may_shift = |shift: i64| !only_blanks_change && (shift != 1 || !has_raw);
+    let unmarked = has_raw && old.iter().any(|row| row.kind == Kind::Keep && row.raw == row.text && !is_blank(row.raw));
     let told: usize = old.iter().map(|row| letters(row.text, TELLING)).sum();
     for (reading, class, shape) in LADDER {
         if reading == Reading::Raw && !has_raw || shape != Shape::Same && told < TELLING {
@@ -74,8 +77,8 @@ pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &
             let indents = || places.fit(hunk, *start, lines).indents.unwrap_or_default();
             match shape {
                 Shape::Same => true,
-                Shape::Shifted => indents().shift().is_some_and(|shift| shift == 0 || !only_blanks_change),
-                Shape::Scaled => !only_blanks_change && indents().is_consistent(),
+                Shape::Shifted => indents().shift().is_some_and(|shift| shift == 0 || may_shift(shift)),
+                Shape::Scaled => !only_blanks_change && !unmarked && indents().is_consistent(),
             }
         };
         let starts: Vec<usize> = starts.into_iter().filter(fits).collect();

@@ -176,7 +176,6 @@ impl<'a> Fit<'a> {
         if let Some(line) = self.blanks_there(rows, (at, length), old, lines) {
             return Err(Doubt::Repeated(line));
         }
-        let edge = before.is_none() || after.is_none() || !self.exact;
         let position = match (before.flatten(), after.flatten()) {
             (None, None) if self.lines.is_empty() => Ok(self.start),
             (None, None) => Err(Doubt::Loose),
@@ -185,11 +184,16 @@ impl<'a> Fit<'a> {
             (Some(above), Some(below)) if below == above + 1 => Ok(below),
             (Some(above), Some(below)) => between(added, above, below, lines),
         };
-        let from = before.flatten().map_or_else(|| position.as_ref().ok().copied(), |above| Some(above + 1));
-        if let (true, Some(from)) = (edge, from) {
-            let until = after.flatten().unwrap_or(from).max(from);
-            repeated(added, from, until, lines).map_or(Ok(()), |line| Err(Doubt::Repeated(line)))?;
-        }
+        // Only where no context tells: on the open side of the insertion, and in what was left out beside it.
+        let (above, below) = (before.flatten().map(|line| line + 1), after.flatten());
+        let starts = match (above, below, position.as_ref().ok()) {
+            (Some(from), Some(until), _) => from..(until + 1).saturating_sub(length),
+            (Some(from), None, _) => from..from + 1,
+            (None, Some(until), _) => until.saturating_sub(length)..(until + 1).saturating_sub(length),
+            (None, None, Some(&at)) => at.saturating_sub(length)..at + 1,
+            (None, None, None) => 0..0,
+        };
+        repeated(added, starts, lines).map_or(Ok(()), |line| Err(Doubt::Repeated(line)))?;
         position
     }
 }
@@ -210,14 +214,13 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// The line of the file at which the added rows already stand, beside lines `from..until` or among them.
-fn repeated(added: &[Row<'_>], from: usize, until: usize, lines: &Lines<'_>) -> Option<usize> {
+/// The one of some lines of the file at which the added rows already stand.
+fn repeated(added: &[Row<'_>], mut starts: Range<usize>, lines: &Lines<'_>) -> Option<usize> {
     const TELLING: usize = 8;
     if added.iter().map(|row| letters(row.text, TELLING)).sum::<usize>() < TELLING {
         return None;
     }
-    let starts = from.saturating_sub(added.len())..=until;
-    starts.into_iter().find(|start| {
+    starts.find(|start| {
         let there = lines.all.get(*start..start + added.len());
         there.is_some_and(|there| there.iter().zip(added).all(|(line, row)| line.trim() == row.text.trim()))
     })

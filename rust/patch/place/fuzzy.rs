@@ -15,7 +15,7 @@ const SKIP: i32 = 12;
 const GAP: i32 = 9;
 const JUMP: i32 = 40;
 /// Loss of the second best place that makes the best one unique.
-const MARGIN: i32 = 10;
+const MARGIN: i32 = 24;
 /// Letters that make a line telling.
 const TELLING: usize = 8;
 /// Lines around the place that the numbers say where little context is enough.
@@ -276,7 +276,9 @@ impl<'a> Search<'_, 'a> {
             }
         }
         votes.sort_by_key(|(shift, count)| (std::cmp::Reverse(*count), shift.abs()));
-        votes.into_iter().map(|(shift, _)| shift).take(2).collect()
+        // One column further out is what kept lines pass for that have lost their markers.
+        let unmarked = self.old().any(|row| row.raw != row.text && !is_blank(row.raw));
+        votes.into_iter().map(|(shift, _)| shift).filter(|shift| *shift != 1 || !unmarked).take(2).collect()
     }
 }
 

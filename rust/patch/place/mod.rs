@@ -11,7 +11,7 @@ mod fuzzy;
 mod indents;
 mod lines;
 
-use super::form::{is_blank, Hunk, Kind};
+use super::form::{is_blank, Hunk, Kind, Row};
 use super::nearest::nearest;
 use super::refusal::{shown, Refusal};
 use contiguous::Places;
@@ -155,6 +155,9 @@ impl<'a> Placer<'_, 'a> {
         if let Some(places) = together.then(|| self.contiguous(hunk)).transpose().map_err(|Costly| costly(self))?.flatten() {
             return self.pick(hunk, &places, Some((lo, hi))).ok_or_else(|| self.ambiguous(hunk, places.starts));
         }
+        if hunk.expected().any(|row| row.kind == Kind::Keep && !is_blank(row.text)) {
+            self.refuse_applied(hunk)?;
+        }
         let drift = self.drift(hunks);
         let predicted = hunk.stated.zip(drift).and_then(|(stated, drift)| usize::try_from(stated as i64 + drift).ok());
         let mut several = None;
@@ -286,20 +289,28 @@ impl<'a> Placer<'_, 'a> {
         }
     }
 
+    /// Refuses a hunk of which the result stands in the file.
+    fn refuse_applied(&mut self, hunk: &Hunk<'a>) -> Result<(), Refusal> {
+        if hunk.added().map(|row| letters(row.text, TELLING)).sum::<usize>() < TELLING {
+            return Ok(());
+        }
+        let mut result = Hunk::new(hunk.number, "");
+        result.stated = hunk.stated;
+        result.rows = hunk.written().map(|row| Row { kind: Kind::Keep, ..*row }).collect();
+        let there = contiguous::find(&result, result.rows.len(), &self.lines, &mut self.work);
+        let there = there.map_err(|Costly| self.costly(hunk))?;
+        match there.and_then(|places| places.starts.first().copied()) {
+            Some(start) => Err(Refusal::AlreadyApplied { hunk: hunk.number, path: self.path.to_owned(), line: start + 1 }),
+            None => Ok(()),
+        }
+    }
+
     /// Why a hunk stands nowhere: it is already applied, or this is the nearest place.
     fn no_match(&mut self, hunk: &Hunk<'a>) -> Refusal {
-        let path = self.path.to_owned();
-        if hunk.added().map(|row| letters(row.text, TELLING)).sum::<usize>() >= TELLING {
-            let mut turned = Hunk::new(hunk.number, "");
-            turned.stated = hunk.stated;
-            turned.rows = hunk.written().map(|row| super::form::Row { kind: Kind::Keep, ..*row }).collect();
-            let there = contiguous::find(&turned, turned.rows.len(), &self.lines, &mut self.work);
-            match there.map(|places| places.and_then(|places| places.starts.first().copied())) {
-                Ok(Some(start)) => return Refusal::AlreadyApplied { hunk: hunk.number, path, line: start + 1 },
-                Ok(None) => {}
-                Err(Costly) => return self.costly(hunk),
-            }
+        if let Err(refusal) = self.refuse_applied(hunk) {
+            return refusal;
         }
+        let path = self.path.to_owned();
         let old: Vec<&str> = hunk.expected().map(|row| row.text).collect();
         let near = nearest(&self.lines.all, &old[..old.len().min(NEAREST_ROWS)], hunk.stated);
         let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), shown);
