@@ -294,6 +294,11 @@ impl<'a> Placer<'_, 'a> {
         if hunk.added().map(|row| letters(row.text, TELLING)).sum::<usize>() < TELLING {
             return Ok(());
         }
+        let longest = hunk.added().max_by_key(|row| row.text.len()).map_or("", |row| row.text);
+        self.work.spend(self.lines.all.len() / 4).map_err(|Costly| self.costly(hunk))?;
+        if !self.lines.keys(Class::Loose).contains(&Class::Loose.key(longest)) {
+            return Ok(());
+        }
         let mut result = Hunk::new(hunk.number, "");
         result.stated = hunk.stated;
         result.rows = hunk.written().map(|row| Row { kind: Kind::Keep, ..*row }).collect();
