@@ -51,7 +51,7 @@ def test_of_two_that_resume_at_once_one_is_refused(tmp_path: Path) -> None:
     ready = threading.Barrier(4)
 
     def again() -> None:
-        plan = plan_for(tmp_path, "nowhere", 0)
+        plan = plan_of(task, max_trials=500, concurrency=2)  # as it was opened: another limit leads to other decisions
         ready.wait(10)
         try:
             limits = {"max_trials": len(before)}
@@ -59,13 +59,13 @@ def test_of_two_that_resume_at_once_one_is_refused(tmp_path: Path) -> None:
         except JournalError as error:
             refused.append(str(error))
 
-    tiny_task(tmp_path / "task")
+    task = tiny_task(tmp_path / "task")
     threads = [threading.Thread(target=again) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert (len(ended), len(refused)) == (1, 3)
+    assert (len(ended), len(refused)) == (1, 3), refused
     assert all("is in use by another controller; wait for it, or stop it with" in said for said in refused)
     numbers = [settled.trial.number for settled in ended[0].history.settled]
     assert sorted(numbers) == list(range(len(before)))
