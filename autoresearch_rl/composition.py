@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
 
 _HERE = Path(__file__).parent
-LIMITS = ("max_trials", "max_wall_s", "patience", "concurrency")
+LIMITS = ("max_trials", "max_wall_s", "max_gpu_s", "max_usd", "max_tokens", "max_trial_usd", "patience", "concurrency")
 
 OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
 

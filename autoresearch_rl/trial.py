@@ -218,10 +218,20 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds."""
+    """What is left to spend, None where there is no limit.
+
+    Attributes:
+        trials: Trials that may still be proposed.
+        wall_s: Active wall seconds.
+        gpu_s: GPU-seconds that are neither used nor reserved for trials that run or are about to; `usd` likewise.
+        tokens: Tokens of language models.
+    """
 
     trials: int | None = None
     wall_s: float | None = None
+    gpu_s: float | None = None
+    usd: float | None = None
+    tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

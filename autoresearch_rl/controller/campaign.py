@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import Spending
 from autoresearch_rl.controller.stopping import stop_rules
 from autoresearch_rl.errors import PatchError
 from autoresearch_rl.events import (
@@ -59,6 +61,7 @@ class Campaign:
     Attributes:
         log: What the history shows; readers take `log.view()`.
         settings: With the limits of the latest resume.
+        spending: What is spent, and what may be.
     """
 
     def __init__(
@@ -87,16 +90,19 @@ class Campaign:
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._reserve = 0  # trials that the keep rule wants for repeats
         self._race = Race(settings.cancel, control_share=settings.control_share, seed=settings.seed)
+        self.spending = Spending(request, self._race, self.log)
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
-        self._asked_s = self._ask_s = self._trial_s = 0.0
+        self._pace, self._now_s = Pace(), 0.0
         self._ending: _Ending | None = None
         self._stopped = False
 
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
+        self._now_s = elapsed_s
+        self.spending.feed(event, elapsed_s)
         self._ask_whether_to_end(elapsed_s)
         match event:
             case Opened():
@@ -134,7 +140,7 @@ class Campaign:
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
         self._open_ask = None
-        self._ask_s = _smooth(self._ask_s, elapsed_s - self._asked_s)
+        self._pace.answered(elapsed_s)
         if event.error:
             self._errors += 1
             if self._errors >= _POLICY_ERRORS_IN_A_ROW:
@@ -175,12 +181,11 @@ class Campaign:
             outcome = replace(outcome, status=Status.FAILED, message=message)
         outcome = self._race.outcome(event.number, outcome)
         self._exhausted = False
-        # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
-        self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
+        self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
         effects = []
-        for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
+        for decision in self.settings.keep(self.log.view(), self.budget(elapsed_s)):
             self.log.decide(decision)
             self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
@@ -197,6 +202,7 @@ class Campaign:
         self.settings = replace(self.settings, **event.limits)
         self._stop_rules = stop_rules(self.settings)
         self._pool = Pool(self.settings.capacity, self._devices)
+        self.spending.withdraw()
         if self._open_ask is not None:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
@@ -223,8 +229,7 @@ class Campaign:
         return []
 
     def _start_waiting(self) -> list[Effect]:
-        numbers = self._suspects[:1] or sorted(self._waiting)
-        return [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._request))]
+        return [] if self._ending else self._queue(*(self._suspects[:1] or sorted(self._waiting)))
 
     def _unfit(self, baseline: Outcome) -> str:
         """Why a campaign cannot go on from this baseline, empty if it can."""
@@ -263,7 +268,12 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         held = self._ending or self._orphans or self._suspects
-        return [] if held else self._start(self._pool.submit(trial.number, self._request))
+        return [] if held else self._queue(trial.number)
+
+    def _queue(self, *numbers: int) -> list[Effect]:
+        """Hands trials to the pool, behind those that wait for a budget already, as far as the budgets reach."""
+        self.spending.queue(numbers)
+        return [e for number in self.spending.admit() for e in self._start(self._pool.submit(number, self._request))]
 
     def _free(self, number: int) -> list[Effect]:
         """Gives back what a trial holds, if anything, and starts what waited for it."""
@@ -276,7 +286,9 @@ class Campaign:
             refusal = self._refusals.get(trial.number, "")
             devices = {name: tuple(indices) for name, indices in grant.devices.items()}
             ran_s = self._race.ran_s(trial.number)
-            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s))
+            start = StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s)
+            self.spending.feed(start, self._now_s)
+            effects.append(start)
         return effects
 
     def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
@@ -286,6 +298,7 @@ class Campaign:
         if self._ending is None or ending.failed or (ending.interrupted and not self._ending.failed):
             self._ending = ending
         effects: list[Effect] = []
+        self.spending.withdraw()
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(number)
         for number, trial in self._running.items():
@@ -310,14 +323,20 @@ class Campaign:
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
-        effects = self._revive()
+        effects = self._queue() + self._revive()
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
-            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted), elapsed_s
+            self._open_ask = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted)
+            self._pace.asked(elapsed_s)
             return [*effects, self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return effects
+        goes_on = self._waiting or not (self._exhausted or self._left() <= self._reserve)
+        if self._ending is None and goes_on and (reason := self.spending.shortage()):
+            self._end(_Ending(reason, finishes=True))
+            if revived := self._revive():
+                return effects + revived
         if self._ending is None and self._waiting:
             return effects
         ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
@@ -334,9 +353,8 @@ class Campaign:
         if not self._race.paused or held or (ending is not None and not ending.finishes):
             return []
         last = ending is not None or self._exhausted or self._left() <= 0
-        room = self._startable() - (0 if ending else len(self._waiting))
         effects: list[Effect] = []
-        for trial in self._race.revive(self.log.view(), ending=last, most=room):
+        for trial in self._race.revive(self.log.view(), ending=last, most=self._startable(), fits=self.spending.reserve):
             again = replace(trial, attempt=trial.attempt + 1)
             self.log.submit(again)
             self._waiting[again.number] = again
@@ -352,7 +370,8 @@ class Campaign:
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
-        return int(min(self._startable() + self._lookahead() - len(self._waiting), self._left() - self._reserve))
+        soon = self._startable() + self._lookahead() - len(self._waiting)
+        return int(min(soon, self._left() - self._reserve, self.spending.room()))
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
@@ -363,23 +382,10 @@ class Campaign:
         """How many trials may still be proposed."""
         return math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
 
-    def _budget(self, elapsed_s: float) -> Budget:
-        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
-        return Budget(
-            trials=None if limit is None else max(0, limit - self._numbers),
-            wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
-        )
+    def budget(self, elapsed_s: float) -> Budget:
+        """What is left, as policies and the keep rule see it."""
+        return self.spending.budget(self.settings, self._numbers, elapsed_s)
 
     def _lookahead(self) -> int:
-        if self.settings.lookahead != "auto":
-            return self.settings.lookahead
-        if self._ask_s <= 0 or self._trial_s <= 0:
-            return 0
-        # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
-        ended = self.settings.concurrency * self._ask_s / self._trial_s
-        # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
-        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self.settings.concurrency)
-
-
-def _smooth(average: float, value: float) -> float:
-    return value if average == 0 else 0.7 * average + 0.3 * value
+        chosen = self.settings.lookahead
+        return self._pace.lookahead(self.settings.concurrency) if chosen == "auto" else chosen
