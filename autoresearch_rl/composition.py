@@ -200,6 +200,8 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         if verdict is not None and verdict.reason:
             print(f"       verdict {verdict.kind}: {verdict.reason}")
         print(f"       {run_dir}/best -> trials/{best.number:04d}/{trial.trial.attempt}")
+    if finished.spent:
+        print(f"Spent: {finished.spent}")
     ledger = f"{run_dir}/results.tsv, or " if (finished.run_dir / "results.tsv").is_file() else ""
     print(f"All trials: {ledger}`{command()} status {shlex.quote(str(run_dir))}`")
     if ui:

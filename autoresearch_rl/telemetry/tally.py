@@ -22,6 +22,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.joining import joined
+from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Decision, Outcome, Progress, Status, Trial
 
 
@@ -88,9 +89,11 @@ class Tally:
         paused: Attempts that wrote a checkpoint and wait to be taken up again, by trial number.
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
+        meter: What is spent.
     """
 
     def __init__(self) -> None:
+        self.meter = Meter()
         self.opened: Opened | None = None
         self.stop: StopCampaign | None = None
         self.running: dict[int, Running] = {}
@@ -154,6 +157,7 @@ class Tally:
         return self._count(row) if row is not None and row.outcome.status is not Status.LOST else None
 
     def _follow(self, entry: Entry, record: Record | Reported) -> None:
+        self.meter.feed(record, entry.elapsed_s)
         match record:
             case Opened():
                 self.opened = record
@@ -225,7 +229,7 @@ class Tally:
         if not record.interrupted:
             self._held = Row(
                 trial=running.trial,
-                outcome=outcome,
+                outcome=replace(outcome, usage={**outcome.usage, **self.meter.ended}),
                 decision=None,
                 begun_at=running.at,
                 at=entry.at,
