@@ -39,7 +39,7 @@ from autoresearch_rl.events import (
 from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Outcome, Proposal, Settled, Status, Trial
 
 _POLICY_ERRORS_IN_A_ROW = 3
-_SPARE_TIME = 1.25  # that paused trials get at the end, over what they are expected to need
+_SPARE_TIME = 1.25  # that the best paused trial gets at the end, over what it is expected to need
 
 
 @dataclass
@@ -150,8 +150,9 @@ class Campaign:
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
         trial = self._running.get(event.number)
-        if trial is None or trial.attempt != event.attempt or event.number in self._ordered or self._ending:
-            return []  # what ends the campaign has ordered already
+        over = self._ending is not None and not self._ending.finishes  # what ends the campaign has ordered already
+        if over or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
+            return []
         effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
         if isinstance(effect, OrderTrial):
             self._ordered.add(event.number)
@@ -201,6 +202,7 @@ class Campaign:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
         self._ending, self._stopped = None, False
+        self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
         if baseline is not None and (reason := self._unfit(baseline.outcome)):
@@ -303,7 +305,7 @@ class Campaign:
             limit_s = self.settings.max_wall_s
             if reason is not None:
                 self._end(_Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
-            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.rest_s(history):
+            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.finish_s(history):
                 left_s = limit_s - elapsed_s
                 reason = f"{left_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
                 self._end(_Ending(reason, finishes=True))

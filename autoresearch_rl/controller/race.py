@@ -87,15 +87,18 @@ class Race:
         numbers = self._judge.revive(tuple(self.paused), history, ending=ending)[:most]
         return [self.paused.pop(number) for number in numbers]
 
-    def rest_s(self, history: History) -> float:
-        """Seconds of training that the best paused trial is expected to need to its end, 0 without one that says how long it takes."""
+    def finish_s(self, history: History) -> float:
+        """Seconds in which the best paused trial is expected to be finished, 0 without one that says how long it takes.
+
+        That is as long as it takes from its start: what runs meanwhile has to come to where it is paused or finished too.
+        """
         if self._judge is None or not self.paused:
             return 0.0
         best = next(iter(self._judge.revive(tuple(self.paused), history, ending=True)), None)
         curve = self._curves[best].build() if best is not None and best in self._curves else Curve()
         if best is None or not curve.steps or curve.step_target is None or curve.steps[-1] <= 0:
             return 0.0
-        return self.ran_s(best) * max(0.0, curve.step_target / curve.steps[-1] - 1.0)
+        return self.ran_s(best) * max(1.0, curve.step_target / curve.steps[-1])
 
     def _controls(self, number: int) -> bool:
         """Whether a trial is of the control group: a fixed draw for each number."""

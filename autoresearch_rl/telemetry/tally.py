@@ -22,7 +22,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.joining import joined
-from autoresearch_rl.trial import Decision, Outcome, Progress, Status, Trial
+from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class Row:
 
     Attributes:
         decision: What the keep rule then said of its candidate; None if it said nothing.
+        curve: Learning curve of the last attempt alone; the outcome's has that of parts before it too.
         begun_at: UTC time at which the last attempt started.
         at: UTC time at which it settled.
         elapsed_s: Active seconds of the campaign at that time.
@@ -63,6 +64,7 @@ class Row:
     trial: Trial
     outcome: Outcome
     decision: Decision | None
+    curve: Curve
     begun_at: str
     at: str
     elapsed_s: float
@@ -227,6 +229,7 @@ class Tally:
                 trial=running.trial,
                 outcome=outcome,
                 decision=None,
+                curve=record.outcome.curve,
                 begun_at=running.at,
                 at=entry.at,
                 elapsed_s=entry.elapsed_s,
