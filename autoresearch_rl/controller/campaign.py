@@ -95,6 +95,11 @@ class Campaign:
         self._ending: _Ending | None = None
         self._stopped = False
 
+    @property
+    def watches(self) -> bool:
+        """Whether reports of running trials decide anything; they need not be journalled otherwise."""
+        return self._race.watches
+
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
         self._ask_whether_to_end(elapsed_s)
@@ -233,7 +238,7 @@ class Campaign:
         if baseline.score is None:
             said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
             return said if self.settings.require_baseline else ""
-        if self.settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
+        if self.watches and self._progress_metric not in baseline.curve.metrics:
             return (
                 f"the baseline (trial 0) reported no {self._progress_metric!r}, which controller.cancel needs; "
                 "call emit_progress in training, or set controller/cancel=off"

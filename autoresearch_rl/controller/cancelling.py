@@ -42,8 +42,11 @@ class Judge(Protocol):
 class CancelRule(Protocol):
     """What `controller.cancel` chooses."""
 
-    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge:
-        """Begins a campaign whose curves are of `metric`. `checkpoints`: trials can be paused, so that an order may be `pause`."""
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge | None:
+        """Begins a campaign whose curves are of `metric`; returns None where it has nothing to say.
+
+        `checkpoints`: trials can be paused, so that an order may be `pause`.
+        """
         ...
 
 

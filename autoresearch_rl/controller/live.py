@@ -74,7 +74,6 @@ class Live:
     Attributes:
         kill: Kills every child at once; called on a second Ctrl-C and on errors.
         patience_s: Seconds after the end of its time, or of an order's grace, in which a trial's target must have answered.
-        watched: Whether a cancel rule wants to see the reports.
     """
 
     campaign: Campaign
@@ -84,7 +83,6 @@ class Live:
     run_dir: Path
     clock: Clock
     kill: Callable[[], object]
-    watched: bool = False
     patience_s: float = 60.0
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
     _controls: dict[tuple[int, int], Control] = field(default_factory=dict)
@@ -128,7 +126,7 @@ class Live:
             if not isinstance(event, Reported):
                 return event
             self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
-            if self.watched and event.progress is not None:
+            if self.campaign.watches and event.progress is not None:
                 return Progressed(number=event.number, attempt=event.attempt, progress=event.progress)
 
     def _post(self, event: Event) -> None:

@@ -222,7 +222,6 @@ class _Site:
                 run_dir=self.run_dir,
                 clock=clock,
                 kill=self.kill,
-                watched=settings.cancel is not None,
             )
             stages = Stages(
                 task=plan.task,
