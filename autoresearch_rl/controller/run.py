@@ -8,6 +8,7 @@ import platform
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -76,7 +77,7 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
     run_dir.mkdir(parents=True, exist_ok=True)
     with _Site.open(plan, run_dir, cache_dir, announce) as site:
         opened = _opened(site, settings, devices, tags)
-        return site.drive(site.campaign(settings, devices), settings, opened, (), [opened])
+        return site.drive(site.campaign(settings, devices), settings, opened, deque(), [opened])
 
 
 def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: Path, announce: Callable[[str], None]) -> Finished:
@@ -97,7 +98,7 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
         settings = replace(settings, **{name: value for changed in (*earlier, limits) for name, value in changed.items()})
         drop_stop_requests(run_dir)
         begin = takeover_events(past, limits, lambda trial: attempt_folder(run_dir, trial.number, trial.attempt).is_dir())
-        return site.drive(campaign, settings, opened, past, begin)
+        return site.drive(campaign, settings, opened, deque(past), begin)
 
 
 def replay_run(plan: Plan, run_dir: Path) -> str:
@@ -207,13 +208,11 @@ class _Site:
         return Campaign(settings, self.sources, direction=task.objective.direction, request=task.resources, devices=devices)
 
     def drive(
-        self, campaign: Campaign, settings: Settings, opened: Opened, past: Sequence[Entry], begin: Sequence[Event]
+        self, campaign: Campaign, settings: Settings, opened: Opened, past: deque[Entry], begin: Sequence[Event]
     ) -> Finished:
-        """Runs to the end, after the sinks have been shown what happened before."""
+        """Runs to the end; on the way the sinks are shown what happened before."""
         plan, clock = self.plan, Clock(past[-1].elapsed_s if past else self.prepare_s)
         with FanOut(plan.telemetry, self.run_dir) as sink:
-            for entry in past:
-                sink.record(entry)
             live = Live(
                 campaign=campaign,
                 journal=self.journal,
@@ -223,6 +222,7 @@ class _Site:
                 clock=clock,
                 kill=self.kill,
                 watched=settings.cancel is not None,
+                past=past,
             )
             stages = Stages(
                 task=plan.task,
