@@ -19,7 +19,7 @@ from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
-from autoresearch_rl.controller.journal import Blobs, Journal, read
+from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
 from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
 from autoresearch_rl.controller.plan import Plan
@@ -87,13 +87,14 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
     JournalError where the journal is broken, CampaignError where the campaign cannot go on.
     """
     with _Site.open(plan, run_dir, cache_dir, announce) as site:
-        entries = list(read(run_dir))
-        opened = first(entries)
-        site.check_same(opened)
-        site.sources.adopt(opened.source_hash, opened.sources)
-        settings = equipped_as(plan.settings, opened)
-        campaign = site.campaign(settings, opened.devices)
-        past = restore(campaign, entries, site.journal)
+        with all_kept():
+            entries = list(read(run_dir))
+            opened = first(entries)
+            site.check_same(opened)
+            site.sources.adopt(opened.source_hash, opened.sources)
+            settings = equipped_as(plan.settings, opened)
+            campaign = site.campaign(settings, opened.devices)
+            past = restore(campaign, entries, site.journal)
         earlier = (e.record.limits for e in entries if isinstance(e.record, Resumed))
         settings = replace(settings, **{name: value for changed in (*earlier, limits) for name, value in changed.items()})
         drop_stop_requests(run_dir)
