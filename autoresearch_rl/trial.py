@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ParamValue = bool | int | float | str
 Params = Mapping[str, ParamValue]
+Direction = Literal["minimize", "maximize"]
 
 
 class Status(StrEnum):
@@ -270,8 +271,8 @@ class Ask:
 class HistoryLog:
     """Append-only record behind `History`; only the campaign's reducer and readers of journals extend it."""
 
-    def __init__(self, direction: Literal["minimize", "maximize"]) -> None:
-        self.direction: Literal["minimize", "maximize"] = direction
+    def __init__(self, direction: Direction) -> None:
+        self.direction: Direction = direction
         self.settled: list[Settled] = []
         self.decisions: list[Decision] = []
         self._index: dict[int, int] = {}

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from autoresearch_rl._core import Grant, Pool
-from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stopping import stop_rules
@@ -27,6 +26,7 @@ from autoresearch_rl.events import (
     Interrupted,
     Opened,
     OrderTrial,
+    Paused,
     Progressed,
     Proposed,
     Released,
@@ -36,16 +36,18 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import Budget, HistoryLog, Order, Outcome, Proposal, Status, Trial
+from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Outcome, Proposal, Settled, Status, Trial
 
 _POLICY_ERRORS_IN_A_ROW = 3
+_SPARE_TIME = 1.25  # that the best paused trial gets at the end, over what it is expected to need
 
 
 @dataclass
 class _Ending:
-    """Why no more trials are started."""
+    """Why no more trials are started; `finishes`: but for paused ones that are worth it."""
 
     reason: str
+    finishes: bool = False
     failed: bool = False
     interrupted: bool = False
     signal: int = 0
@@ -64,7 +66,7 @@ class Campaign:
         settings: Settings,
         sources: Sources,
         *,
-        direction: Literal["minimize", "maximize"],
+        direction: Direction,
         request: Mapping[str, float],
         devices: Mapping[str, Sequence[int]],
     ) -> None:
@@ -84,7 +86,7 @@ class Campaign:
         self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._reserve = 0  # trials that the keep rule wants for repeats
-        self._curves: dict[int, CurveBuilder] = {}
+        self._race = Race(settings.cancel, control_share=settings.control_share, seed=settings.seed)
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
@@ -105,6 +107,8 @@ class Campaign:
                 effects = self._settle(event, elapsed_s)
             case Progressed():
                 effects = self._judge(event, elapsed_s)
+            case Paused():
+                effects = self._pause(event)
             case Released():
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
@@ -123,6 +127,7 @@ class Campaign:
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
         self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
+        self._race.begin(event.progress_metric, self.log.direction, checkpoints=event.checkpoints)
         return self._submit(
             Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
         )
@@ -144,34 +149,37 @@ class Campaign:
         return effects
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
-        trial, rule = self._running.get(event.number), self.settings.cancel
-        if rule is None or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
+        trial = self._running.get(event.number)
+        over = self._ending is not None and not self._ending.finishes  # what ends the campaign has ordered already
+        if over or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
             return []
-        curve = self._curves.setdefault(event.number, CurveBuilder())
-        curve.add(event.progress, elapsed_s)
-        if event.number == 0 or trial.proposal.repeat_of is not None or self._ending:
-            return []  # no baseline for the others, only the lucky seeds in a mean; and what ends the campaign has ordered already
-        order = rule.judge(curve.build(), self._progress_metric, self.log.view())
-        if order is None:
-            return []
-        self._ordered.add(event.number)
-        return [OrderTrial(number=event.number, attempt=event.attempt, order=order)]
+        effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
+        if isinstance(effect, OrderTrial):
+            self._ordered.add(event.number)
+        return [] if effect is None else [effect]
+
+    def _pause(self, event: Paused) -> list[Effect]:
+        self._ordered.discard(event.number)
+        self._race.pause(self._running.pop(event.number), event.part)
+        return self._free(event.number) + self._go_on(event.number)
 
     def _settle(self, event: SettledEvent, elapsed_s: float) -> list[Effect]:
-        trial, outcome = self._running.pop(event.number), event.outcome
+        trial, outcome = self._running.pop(event.number, None) or self._race.paused[event.number], event.outcome
         self._ordered.discard(event.number)
-        self._curves.pop(event.number, None)
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
             if losses < self.settings.max_attempts:
+                self._race.leave(trial, outcome)
                 effects = self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
                 return effects + self._go_on(event.number)
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
+        outcome = self._race.outcome(event.number, outcome)
         self._exhausted = False
         # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
         self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
         self.log.settle(trial, outcome)
+        self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
         effects = []
         for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
             self.log.decide(decision)
@@ -194,6 +202,7 @@ class Campaign:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
         self._ending, self._stopped = None, False
+        self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
         if baseline is not None and (reason := self._unfit(baseline.outcome)):
@@ -268,7 +277,8 @@ class Campaign:
             trial = self._running[grant.key] = self._waiting.pop(grant.key)
             refusal = self._refusals.get(trial.number, "")
             devices = {name: tuple(indices) for name, indices in grant.devices.items()}
-            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal))
+            ran_s = self._race.ran_s(trial.number)
+            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s))
         return effects
 
     def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
@@ -292,30 +302,68 @@ class Campaign:
         history = self.log.view()
         if self._ending is None and len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
+            limit_s = self.settings.max_wall_s
             if reason is not None:
-                self._end(_Ending(reason))
+                self._end(_Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
+            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.finish_s(history):
+                left_s = limit_s - elapsed_s
+                reason = f"{left_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
+                self._end(_Ending(reason, finishes=True))
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
-        """Asks for what will be needed, stops when nothing is left to do."""
+        """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
+        effects = self._revive()
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
-            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq, count=wanted), elapsed_s
-            return [self._open_ask]
+            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted), elapsed_s
+            return [*effects, self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
-            return []
+            return effects
         if self._ending is None and self._waiting:
-            return []
+            return effects
         ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
+        if self._race.paused and not (ending.interrupted or ending.failed):
+            return effects + self._give_up(ending)
         self._stopped = True
-        return [StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)]
+        stop = StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
+        return [*effects, stop]
+
+    def _revive(self) -> list[Effect]:
+        """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
+        ending = self._ending
+        held = self._orphans or self._suspects or self._stopped or self._pool.waiting
+        if not self._race.paused or held or (ending is not None and not ending.finishes):
+            return []
+        last = ending is not None or self._exhausted or self._left() <= 0
+        room = self._startable() - (0 if ending else len(self._waiting))
+        effects: list[Effect] = []
+        for trial in self._race.revive(self.log.view(), ending=last, most=room):
+            again = replace(trial, attempt=trial.attempt + 1)
+            self.log.submit(again)
+            self._waiting[again.number] = again
+            effects += self._start(self._pool.submit(again.number, self._request))
+        return effects
+
+    def _give_up(self, ending: _Ending) -> list[Effect]:
+        """Cancels what is still paused at the end; the campaign stops when they have settled."""
+        numbers = [number for number in self._race.paused if number not in self._ordered]
+        self._ordered.update(numbers)
+        order = Order(kind="cancel", reason=f"paused, and not taken up again before the end: {ending.reason}")
+        return [OrderTrial(number=number, attempt=self._race.paused[number].attempt, order=order) for number in numbers]
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
+        return int(min(self._startable() + self._lookahead() - len(self._waiting), self._left() - self._reserve))
+
+    def _startable(self) -> int:
+        """How many trials could start now if none waited."""
         free = self._pool.free
-        startable = min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
-        left = math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
-        return int(min(startable + self._lookahead() - len(self._waiting), left - self._reserve))
+        return min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
+
+    def _left(self) -> float:
+        """How many trials may still be proposed."""
+        return math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
 
     def _budget(self, elapsed_s: float) -> Budget:
         limit, limit_s = self.settings.max_trials, self.settings.max_wall_s

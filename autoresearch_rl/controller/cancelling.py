@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from autoresearch_rl._core import forecast
 from autoresearch_rl.errors import ConfigError, Problem
-from autoresearch_rl.trial import Curve, History, Order, Status
+from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,11 +17,33 @@ if TYPE_CHECKING:
 REFERENCES = 12  # finished curves that a forecast looks at: more add nothing but time
 
 
-class CancelRule(Protocol):
-    """Called by the loop's thread on reports of running trials, at most 20 times a second a trial; must be deterministic."""
+class Judge(Protocol):
+    """Follows the learning curves of one campaign. Called by the loop's thread; must be a deterministic function of its calls.
 
-    def judge(self, curve: Curve, metric: str, history: History) -> Order | None:
-        """Returns an order for the trial with this learning curve of `metric`, None to let it go on."""
+    Trials are known by their numbers. Neither the baseline nor repeats are reported on.
+    """
+
+    def report(self, number: int, curve: Curve, history: History) -> Order | None:
+        """Returns an order for a running trial with this curve so far, None to let it go on; at most 20 times a second a trial."""
+        ...
+
+    def settled(self, settled: Settled, history: History) -> None:
+        """Hears how a trial ended, the baseline and repeats too, with its whole curve; `history` holds it."""
+        ...
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        """Returns which of the paused trials should go on now, the best first; asking changes nothing.
+
+        `ending`: no new trial will come, so what is not taken up now or at a later call is given up once nothing runs any more.
+        """
+        ...
+
+
+class CancelRule(Protocol):
+    """What `controller.cancel` chooses."""
+
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge:
+        """Begins a campaign whose curves are of `metric`. `checkpoints`: trials can be paused, so that an order may be `pause`."""
         ...
 
 
@@ -51,6 +74,10 @@ class ForecastRule:
             )
         self._below, self._min_reports, self._min_share, self._warmup = below, min_reports, min_share, warmup_trials
 
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge:
+        """See `CancelRule`."""
+        return _ForecastJudge(self, metric)
+
     def judge(self, curve: Curve, metric: str, history: History) -> Order | None:
         """Cancels where P(ends better than the leader's curve) < `below`."""
         steps, values = finite_points(curve, metric)
@@ -68,6 +95,20 @@ class ForecastRule:
             f"the chance to beat {bar:.4g} of trial {history.leader} is {chance:.1%}"
         )
         return Order(kind="cancel", reason=reason)
+
+
+class _ForecastJudge:
+    def __init__(self, rule: ForecastRule, metric: str) -> None:
+        self._rule, self._metric = rule, metric
+
+    def report(self, number: int, curve: Curve, history: History) -> Order | None:
+        return self._rule.judge(curve, self._metric, history)
+
+    def settled(self, settled: Settled, history: History) -> None:
+        """Reads the history when it is asked."""
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        return ()
 
 
 def finite_points(curve: Curve, metric: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

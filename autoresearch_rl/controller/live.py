@@ -21,7 +21,7 @@ from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.journal import Journal, in_use, storable
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.stages import Control
-from autoresearch_rl.controller.workspace import drop_model, point_best
+from autoresearch_rl.controller.workspace import drop_checkpoint, drop_model, point_best
 from autoresearch_rl.errors import ArrlError, JournalError
 from autoresearch_rl.events import (
     AskPolicy,
@@ -32,11 +32,13 @@ from autoresearch_rl.events import (
     Failed,
     Interrupted,
     OrderTrial,
+    Paused,
     Progressed,
     Released,
     Reported,
     Requested,
     SettledEvent,
+    Spare,
     StartTrial,
     StopCampaign,
 )
@@ -50,8 +52,8 @@ _POLL_S = 0.5
 class RunTrial(Protocol):
     """Runs one attempt in a worker thread."""
 
-    def run(self, start: StartTrial, control: Control) -> SettledEvent:
-        """Returns how it ended; raises ArrlError where the campaign cannot go on."""
+    def run(self, start: StartTrial, control: Control) -> SettledEvent | Paused:
+        """Returns how it ended, or that it was paused; raises ArrlError where the campaign cannot go on."""
         ...
 
 
@@ -124,7 +126,10 @@ class Live:
                 event = self.inbox.get(timeout=_POLL_S if not self.past else 0)
             except queue.Empty:
                 continue
-            if isinstance(event, SettledEvent | Released | Reported) and (event.number, event.attempt) not in self._controls:
+            if (
+                isinstance(event, SettledEvent | Paused | Released | Reported)
+                and (event.number, event.attempt) not in self._controls
+            ):
                 continue  # of a worker that was given up
             if not isinstance(event, Reported):
                 return event
@@ -134,7 +139,7 @@ class Live:
 
     def _post(self, event: Event) -> None:
         """The only way in: the event is written, then each effect is written before any is carried out."""
-        if isinstance(event, SettledEvent):
+        if isinstance(event, SettledEvent | Paused):
             self._controls.pop((event.number, event.attempt), None)
         elapsed_s = round(self.clock(), 6)  # as the journal has it, so that replay decides on the same number
         entries = [self.journal.append(event, elapsed_s)]
@@ -164,14 +169,26 @@ class Live:
                 control = self._controls[number, effect.trial.attempt] = Control()
                 threading.Thread(target=self._work, args=(effect, control), name=f"trial-{number}", daemon=True).start()
             case OrderTrial():
-                control = self._controls[effect.number, effect.attempt]
-                control.order, control.ordered_s = effect.order, min(control.ordered_s, elapsed_s)
+                told = self._controls.get((effect.number, effect.attempt))
+                if told is None:
+                    self._dismiss(effect)
+                    return
+                told.order, told.ordered_s = effect.order, min(told.ordered_s, elapsed_s)
                 if effect.kill:
                     threading.Thread(target=self.kill, name="kill", daemon=True).start()
             case Decide():
                 self._retain(effect.decision)
+            case Spare():
+                pass
             case StopCampaign():
                 self._end = effect
+
+    def _dismiss(self, effect: OrderTrial) -> None:
+        """A paused trial runs nowhere: it settles at once, and its checkpoint goes."""
+        self._controls[effect.number, effect.attempt] = Control()
+        drop_checkpoint(self.run_dir, effect.number)
+        outcome = Outcome(status=Status.CANCELLED, message=effect.order.reason)
+        self.inbox.put(SettledEvent(number=effect.number, attempt=effect.attempt, outcome=outcome))
 
     def _work(self, start: StartTrial, control: Control) -> None:
         """A worker thread: whatever happens becomes an event, or the loop would wait for ever."""

@@ -287,6 +287,7 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         defaults=task.search_space.defaults,
         capacity=settings.capacity,
         devices=devices,
+        checkpoints=task.checkpoints,
         max_trials=settings.max_trials,
         prepare_s=site.prepare_s,
         cwd=str(Path.cwd()),

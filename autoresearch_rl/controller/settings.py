@@ -19,6 +19,7 @@ class Settings:
     Attributes:
         keep: Rule that decides what is kept.
         cancel: Rule that decides which running trials are doomed; None lets every trial run to its end.
+        control_share: Share of the trials that the rule would cancel which run to their end all the same, to see what it costs.
         seed: Campaign seed; every random stream derives from it.
         concurrency: Trials at a time.
         max_trials: Trials in all, baseline and repeats included; None for no limit.
@@ -38,6 +39,7 @@ class Settings:
 
     keep: KeepRule
     cancel: CancelRule | None = None
+    control_share: float = 0.05
     seed: int = 0
     concurrency: int = 1
     max_trials: int | None = None
@@ -61,6 +63,7 @@ class Settings:
             (name, rule)
             for name, legal, rule in (
                 ("seed", self._counts(self.seed), "a whole number from 0"),
+                ("control_share", 0 <= self.control_share <= 1, "a share from 0 to 1"),
                 ("concurrency", self._counts(self.concurrency, 1), "a whole number from 1"),
                 ("max_trials", self.max_trials is None or self._counts(self.max_trials, 1), "a whole number from 1, or null"),
                 ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),

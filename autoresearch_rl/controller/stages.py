@@ -18,8 +18,9 @@ from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge, verdict_of
 from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError, SealError
-from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.events import Paused, Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
+from autoresearch_rl.target.progress import PAUSED_EXIT
 from autoresearch_rl.task import Task
 from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, Trial
 
@@ -72,8 +73,8 @@ class Stages:
     clock: Callable[[], float]
     post: Callable[[Reported | Released], None]
 
-    def run(self, start: StartTrial, control: Control) -> SettledEvent:
-        """Returns how the attempt ended. Raises EvaluatorError where the evaluator fails on the baseline too."""
+    def run(self, start: StartTrial, control: Control) -> SettledEvent | Paused:
+        """Returns how the attempt ended, or that it was paused. Raises EvaluatorError where the evaluator fails on the baseline too."""
         trial = start.trial
         if start.refusal:
             outcome = Outcome(status=Status.REJECTED, message=start.refusal)
@@ -94,7 +95,7 @@ class Stages:
         outcome = _obeyed("waiting for devices of other campaigns", control.order)
         return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=control.order.kind == "stop")
 
-    def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent:
+    def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent | Paused:
         trial, begun_s = start.trial, self.clock()
         control.grace_s = self.grace_s
         space = Workspace.create(self.run_dir, trial)
@@ -106,7 +107,9 @@ class Stages:
         order = control.order
         interrupted = outcome.status is Status.LOST and order is not None and order.kind == "stop"
         outcome = replace(outcome, elapsed_s=self.clock() - begun_s, artifacts=_artifacts(space), spans=tuple(attempt.spans))
-        space.finish(trial, outcome, keep=self.keep_workspaces)
+        space.finish(trial, outcome, keep=self.keep_workspaces, paused=attempt.paused)
+        if attempt.paused:
+            return Paused(number=trial.number, attempt=trial.attempt, part=outcome)
         return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome, interrupted=interrupted)
 
 
@@ -127,6 +130,8 @@ class _Attempt:
     sealed: dict[str, str] = field(default_factory=dict)
     tier: int = 0
     stage: str = ""
+    paused: bool = False
+    pausing: bool = False  # whether an order to pause has come
 
     def outcome(self) -> Outcome:
         task = self.stages.task
@@ -158,9 +163,14 @@ class _Attempt:
         if changed:
             message = f"{stage}: frozen files or data were changed while it ran: {', '.join(changed[:3])}"
             return Outcome(status=Status.TAMPERED, message=message)
+        self.paused = stage == "train" and self._saved(result)
         if stage == "train" and result.obeyed is not None and result.exit_code == 0 and not self._trained():
             return _obeyed(stage, result.obeyed)
         return _failed(stage, result)
+
+    def _saved(self, result: JobResult) -> bool:
+        """Whether training wrote its checkpoint on an order to pause, which holds too if it was told to stop meanwhile."""
+        return self.pausing and result.exit_code == PAUSED_EXIT and self.stages.task.checkpoints
 
     def _trained(self) -> bool:
         """Whether training that ended well under an order did so by itself: it reached its last step, or never reported at all."""
@@ -242,6 +252,7 @@ class _Attempt:
         order = self.control.order
         if order is None or (self.stage != "train" and order.kind != "stop"):
             return None  # cancelling and pausing are about the training: once it has ended they come too late
+        self.pausing |= order.kind == "pause"
         self.control.grace_s = max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0]))
         return replace(order, grace_s=self.control.grace_s)
 
@@ -262,6 +273,8 @@ class _Attempt:
         folders = {name: tree.path for name, tree in inputs.items()} | writable
         env = {**base_environment(task, space.home), **parameter_environment(trial.proposal.params), **own, **expose(folders)}
         timeout_s: float = getattr(task.timeouts, f"{stage}_s")
+        if stage == "train":
+            timeout_s = max(timeout_s - self.start.ran_s, 1.0)
         return Job(
             stage=stage,
             argv=task.command(stage, trial.proposal.params),

@@ -21,7 +21,8 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import Decision, Outcome, Progress, Status, Trial
+from autoresearch_rl.joining import joined
+from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Row:
 
     Attributes:
         decision: What the keep rule then said of its candidate; None if it said nothing.
+        curve: Learning curve of the last attempt alone; the outcome's has that of parts before it too.
         begun_at: UTC time at which the last attempt started.
         at: UTC time at which it settled.
         elapsed_s: Active seconds of the campaign at that time.
@@ -62,6 +64,7 @@ class Row:
     trial: Trial
     outcome: Outcome
     decision: Decision | None
+    curve: Curve
     begun_at: str
     at: str
     elapsed_s: float
@@ -84,6 +87,7 @@ class Tally:
         opened: The first event, None before it.
         stop: The last effect, None before it, and again after the campaign was resumed.
         running: Attempts that run, by trial number.
+        paused: Attempts that wrote a checkpoint and wait to be taken up again, by trial number.
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
     """
@@ -92,11 +96,13 @@ class Tally:
         self.opened: Opened | None = None
         self.stop: StopCampaign | None = None
         self.running: dict[int, Running] = {}
+        self.paused: dict[int, Running] = {}
         self.counts: Counter[Status] = Counter()
         self.leader: int | None = None
         self._next_seq = self._numbers = self._slots = 0
         self._free: list[int] = []
         self._submitted_s: dict[int, float] = {}
+        self._parts: dict[int, list[Outcome]] = {}
         self._totals: dict[int, float] = {}  # by candidate: sum of its scores
         self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
         self._held: Row | None = None
@@ -191,6 +197,7 @@ class Tally:
             self._slots += 1
             heapq.heappush(self._free, self._slots)
         self._numbers = max(self._numbers, number + 1)
+        self.paused.pop(number, None)
         self.running[number] = Running(
             trial=start.trial,
             slot=heapq.heappop(self._free),
@@ -201,17 +208,29 @@ class Tally:
         )
 
     def _leave(self, entry: Entry, record: SettledEvent | Paused) -> None:
-        running = self._running(record.number, record.attempt)
+        number = record.number
+        running = self._running(number, record.attempt)
+        if running is not None:
+            del self.running[number]
+            heapq.heappush(self._free, running.slot)
+            self._submitted_s[number] = entry.elapsed_s
+        else:
+            running = self.paused.pop(number, None)
         if running is None:
             return
-        del self.running[record.number]
-        heapq.heappush(self._free, running.slot)
-        self._submitted_s[record.number] = entry.elapsed_s
-        if isinstance(record, SettledEvent) and not record.interrupted:
+        if isinstance(record, Paused):
+            self.paused[number] = running
+            self._parts.setdefault(number, []).append(record.part)
+            return
+        outcome = joined(self._parts.pop(number, ()), record.outcome)
+        if record.outcome.status is Status.LOST and self.opened is not None and self.opened.checkpoints:
+            self._parts[number] = [outcome]  # the next attempt goes on from there
+        if not record.interrupted:
             self._held = Row(
                 trial=running.trial,
-                outcome=record.outcome,
+                outcome=outcome,
                 decision=None,
+                curve=record.outcome.curve,
                 begun_at=running.at,
                 at=entry.at,
                 elapsed_s=entry.elapsed_s,
