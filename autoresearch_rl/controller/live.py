@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import queue
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -74,6 +76,7 @@ class Live:
     Attributes:
         kill: Kills every child at once; called on a second Ctrl-C and on errors.
         patience_s: Seconds after the end of its time, or of an order's grace, in which a trial's target must have answered.
+        past: What the sinks have not been shown yet; of a resumed campaign all that happened before.
     """
 
     campaign: Campaign
@@ -83,6 +86,7 @@ class Live:
     run_dir: Path
     clock: Clock
     kill: Callable[[], object]
+    past: deque[Entry] = field(default_factory=deque)
     patience_s: float = 60.0
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
     _controls: dict[tuple[int, int], Control] = field(default_factory=dict)
@@ -97,6 +101,7 @@ class Live:
         """
         self._trials = trials
         with ExitStack() as stack:
+            stack.callback(self._catch_up, math.inf)
             stack.enter_context(self._signals())
             stack.callback(self.kill)
             stack.enter_context(self.proposer.running(self.inbox.put))
@@ -114,8 +119,9 @@ class Live:
                 found = self._overdue() or self._request()
                 if found is not None:
                     return found
+            self._catch_up(self.clock() + _POLL_S)
             try:
-                event = self.inbox.get(timeout=_POLL_S)
+                event = self.inbox.get(timeout=_POLL_S if not self.past else 0)
             except queue.Empty:
                 continue
             if (
@@ -125,7 +131,7 @@ class Live:
                 continue  # of a worker that was given up
             if not isinstance(event, Reported):
                 return event
-            self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
+            self._show(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
             if self.campaign.watches and event.progress is not None:
                 return Progressed(number=event.number, attempt=event.attempt, progress=event.progress)
 
@@ -140,7 +146,17 @@ class Live:
         for effect in effects:
             self._carry_out(effect, elapsed_s)
         for entry in entries:
-            self.sink.record(entry)
+            self._show(entry)
+
+    def _show(self, entry: Entry) -> None:
+        """Shows the sinks one entry: this one, or while they have to catch up the oldest that they have not seen."""
+        self.past.append(entry)
+        self.sink.record(self.past.popleft())
+
+    def _catch_up(self, until_s: float) -> None:
+        """Shows the sinks what they have not seen while nothing else is to be done: trials do not wait for telemetry."""
+        while self.past and (until_s == math.inf or (self.inbox.empty() and self.clock() < until_s)):
+            self.sink.record(self.past.popleft())
 
     def _carry_out(self, effect: Effect, elapsed_s: float) -> None:
         match effect:

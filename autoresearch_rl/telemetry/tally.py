@@ -103,7 +103,8 @@ class Tally:
         self._free: list[int] = []
         self._submitted_s: dict[int, float] = {}
         self._parts: dict[int, list[Outcome]] = {}
-        self._scores: dict[int, tuple[int, float]] = {}
+        self._totals: dict[int, float] = {}  # by candidate: sum of its scores
+        self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
         self._held: Row | None = None
 
     @property
@@ -118,8 +119,8 @@ class Tally:
 
     def mean(self, candidate: int) -> float | None:
         """Mean score of a candidate's trials so far, None without any."""
-        count, total = self._scores.get(candidate, (0, 0.0))
-        return total / count if count else None
+        total = self._totals.get(candidate)
+        return total / (1 + self._repeats[candidate]) if total is not None else None
 
     def gain(self) -> float | None:
         """How much better the leader is than the baseline, positive if better whatever the direction."""
@@ -252,8 +253,12 @@ class Tally:
             self._submitted_s.pop(row.trial.number, None)
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
-                count, total = self._scores.get(root(row.trial), (0, 0.0))
-                self._scores[root(row.trial)] = count + 1, total + row.outcome.score
+                candidate = root(row.trial)
+                if candidate in self._totals:
+                    self._totals[candidate] += row.outcome.score
+                    self._repeats[candidate] += 1
+                else:
+                    self._totals[candidate] = row.outcome.score
         return row
 
 
