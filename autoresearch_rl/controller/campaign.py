@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoresearch_rl._core import Grant, Pool
+from autoresearch_rl.controller.comparability import Comparability
 from autoresearch_rl.controller.keeping import REPEAT
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
@@ -87,6 +88,7 @@ class Campaign:
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._reserve = 0  # trials that the keep rule wants for repeats
         self._race = Race(settings.cancel, control_share=settings.control_share, seed=settings.seed)
+        self._comparability = Comparability()
         self._progress_metric = ""
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
@@ -132,6 +134,7 @@ class Campaign:
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
         self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
+        self._comparability.begin(time_budgeted=event.time_budgeted)
         self._race.begin(event.progress_metric, self.log.direction, checkpoints=event.checkpoints)
         return self._submit(
             Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
@@ -180,12 +183,16 @@ class Campaign:
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         outcome = self._race.outcome(event.number, outcome)
+        remark, outcome = self._comparability.judge(trial, outcome, self.settings)
+        effects = [] if remark is None else [remark]
+        if remark is not None and remark.then == "again":
+            effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
+            return effects + self._go_on(event.number)
         self._exhausted = False
         # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
         self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
-        effects = []
         for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
             self.log.decide(decision)
             self._reserve = decision.reserve
@@ -231,7 +238,9 @@ class Campaign:
 
     def _start_waiting(self) -> list[Effect]:
         numbers = self._suspects[:1] or sorted(self._waiting)
-        return [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._request))]
+        return (
+            [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._needs(number)))]
+        )
 
     def _unfit(self, baseline: Outcome) -> str:
         """Why a campaign cannot go on from this baseline, empty if it can."""
@@ -270,7 +279,10 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         held = self._ending or self._orphans or self._suspects
-        return [] if held else self._start(self._pool.submit(trial.number, self._request))
+        return [] if held else self._start(self._pool.submit(trial.number, self._needs(trial.number)))
+
+    def _needs(self, number: int) -> Mapping[str, float]:
+        return self._comparability.request(number, self._request, self.settings)
 
     def _free(self, number: int) -> list[Effect]:
         """Gives back what a trial holds, if anything, and starts what waited for it."""
@@ -347,7 +359,7 @@ class Campaign:
             again = replace(trial, attempt=trial.attempt + 1)
             self.log.submit(again)
             self._waiting[again.number] = again
-            effects += self._start(self._pool.submit(again.number, self._request))
+            effects += self._start(self._pool.submit(again.number, self._needs(again.number)))
         return effects
 
     def _give_up(self, ending: _Ending) -> list[Effect]:

@@ -30,6 +30,7 @@ from autoresearch_rl.events import (
     Entry,
     Event,
     Failed,
+    Incomparable,
     Interrupted,
     OrderTrial,
     Paused,
@@ -176,6 +177,10 @@ class Live:
                     threading.Thread(target=self.kill, name="kill", daemon=True).start()
             case Decide():
                 self._retain(effect.decision)
+            case Incomparable():
+                if effect.then == "again":
+                    drop_checkpoint(self.run_dir, effect.number)  # of a workspace that was kept: it begins anew
+                    drop_model(self.run_dir, effect.number, effect.attempt)
             case Spare():
                 pass
             case StopCampaign():
