@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
@@ -37,6 +38,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Outcome, Proposal, Settled, Status, Trial
+from autoresearch_rl.waiting import PERSON, requested_proposal
 
 _POLICY_ERRORS_IN_A_ROW = 3
 _SPARE_TIME = 1.25  # that paused trials get at the end, over what they are expected to need
@@ -91,7 +93,8 @@ class Campaign:
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
-        self._asked_s = self._ask_s = self._trial_s = 0.0
+        self._held: list[Proposal] = []  # have no trial yet: the baseline has not settled, or all of `max_trials` are given away
+        self._pace = Pace()
         self._ending: _Ending | None = None
         self._stopped = False
 
@@ -116,6 +119,9 @@ class Campaign:
                 effects = self._end(_Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
                 effects = self._end(_Ending("stopped on request", interrupted=True), order=True)
+            case Requested(request="enqueue"):
+                self._held.append(requested_proposal(event))
+                effects = []
             case Resumed():
                 effects = self._resume(event, elapsed_s)
             case Failed():
@@ -134,7 +140,7 @@ class Campaign:
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
         self._open_ask = None
-        self._ask_s = _smooth(self._ask_s, elapsed_s - self._asked_s)
+        self._pace.answered(elapsed_s)
         if event.error:
             self._errors += 1
             if self._errors >= _POLICY_ERRORS_IN_A_ROW:
@@ -142,11 +148,9 @@ class Campaign:
             return []
         self._errors = 0
         self._exhausted = not event.proposals
-        effects: list[Effect] = []
-        for proposal in event.proposals:
-            parent = self.log.view().leader if proposal.parent is None else proposal.parent
-            effects += self._submit(replace(proposal, parent=0 if parent is None else parent))
-        return effects
+        leader = self.log.view().leader or 0
+        self._held += [replace(p, parent=leader if p.parent is None else p.parent) for p in event.proposals]
+        return []
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
         trial = self._running.get(event.number)
@@ -175,8 +179,7 @@ class Campaign:
             outcome = replace(outcome, status=Status.FAILED, message=message)
         outcome = self._race.outcome(event.number, outcome)
         self._exhausted = False
-        # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
-        self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
+        self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
         effects = []
@@ -223,8 +226,9 @@ class Campaign:
         return []
 
     def _start_waiting(self) -> list[Effect]:
-        numbers = self._suspects[:1] or sorted(self._waiting)
-        return [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._request))]
+        order = sorted(self._waiting.values(), key=lambda t: (t.attempt == 1, t.proposal.source != PERSON, t.number))
+        numbers = self._suspects[:1] or [trial.number for trial in order]
+        return [] if self._ending else [e for number in numbers for e in self._start(self._line_up(number))]
 
     def _unfit(self, baseline: Outcome) -> str:
         """Why a campaign cannot go on from this baseline, empty if it can."""
@@ -263,7 +267,23 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         held = self._ending or self._orphans or self._suspects
-        return [] if held else self._start(self._pool.submit(trial.number, self._request))
+        return [] if held else self._start(self._line_up(trial.number))
+
+    def _line_up(self, number: int) -> list[Grant]:
+        """Submits a trial to the pool; one that a person wants goes before all others that wait."""
+        first = self._waiting[number].proposal.source == PERSON
+        behind = [n for n in self._pool.waiting if self._waiting[n].proposal.source != PERSON] if first else []
+        for waiting in reversed(behind):  # the head last, so that nothing is granted meanwhile
+            self._pool.withdraw(waiting)
+        return [grant for key in (number, *behind) for grant in self._pool.submit(key, self._request)]
+
+    def _number_held(self) -> list[Effect]:
+        """Makes trials of the proposals that have none, as far as may be; those of a person first."""
+        self._held.sort(key=lambda proposal: proposal.source != PERSON)
+        effects: list[Effect] = []
+        while self._held and self._left() > 0 and len(self.log.settled):
+            effects += self._submit(self._held.pop(0))
+        return effects
 
     def _free(self, number: int) -> list[Effect]:
         """Gives back what a trial holds, if anything, and starts what waited for it."""
@@ -310,11 +330,12 @@ class Campaign:
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
-        effects = self._revive()
+        effects = self._number_held() + self._revive()
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
-            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted), elapsed_s
+            self._open_ask = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted)
+            self._pace.asked(elapsed_s)
             return [*effects, self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return effects
@@ -352,7 +373,9 @@ class Campaign:
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
-        return int(min(self._startable() + self._lookahead() - len(self._waiting), self._left() - self._reserve))
+        return int(
+            min(self._startable() + self._pace.lookahead(self.settings) - len(self._waiting), self._left() - self._reserve)
+        )
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
@@ -369,17 +392,3 @@ class Campaign:
             trials=None if limit is None else max(0, limit - self._numbers),
             wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
         )
-
-    def _lookahead(self) -> int:
-        if self.settings.lookahead != "auto":
-            return self.settings.lookahead
-        if self._ask_s <= 0 or self._trial_s <= 0:
-            return 0
-        # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
-        ended = self.settings.concurrency * self._ask_s / self._trial_s
-        # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
-        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self.settings.concurrency)
-
-
-def _smooth(average: float, value: float) -> float:
-    return value if average == 0 else 0.7 * average + 0.3 * value
