@@ -43,7 +43,9 @@ class Race:
 
     def __post_init__(self) -> None:
         self._log = HistoryLog("minimize")
-        self._judge = self.rule.follow(METRIC, "minimize", checkpoints=self.checkpoints)
+        judge = self.rule.follow(METRIC, "minimize", checkpoints=self.checkpoints)
+        assert judge is not None
+        self._judge = judge
         self._builders = [CurveBuilder() for _ in self.curves]
         self._queue: list[tuple[float, int, int, int]] = []
         self._ties = itertools.count()

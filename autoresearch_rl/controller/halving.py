@@ -241,3 +241,11 @@ def _no_less(shares: Sequence[float], least: Sequence[float]) -> bool:
 
 def _positive(value: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+class AutoRule:
+    """`HalvingRule` where trials can be paused, so that nothing is lost by it; elsewhere every trial runs to its end."""
+
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge | None:
+        """See `CancelRule`."""
+        return HalvingRule().follow(metric, direction, checkpoints=True) if checkpoints else None

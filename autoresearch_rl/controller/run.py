@@ -20,9 +20,10 @@ from typing import Any
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.comparability import check_hardware
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
+from autoresearch_rl.controller.inbox import drop_stop_requests, request_id
 from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
-from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
+from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
 from autoresearch_rl.controller.prepare import Prepared, prepare
@@ -34,7 +35,7 @@ from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
 from autoresearch_rl.controller.workspace import attempt_folder, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
-from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Resumed, StopCampaign
+from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
@@ -227,6 +228,7 @@ class _Site:
                 clock=clock,
                 kill=self.kill,
                 past=past,
+                taken=[request_id(entry.record) for entry in past if isinstance(entry.record, Requested)],
             )
             stages = Stages(
                 task=plan.task,
