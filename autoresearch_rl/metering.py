@@ -9,7 +9,19 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from autoresearch_rl.events import LlmCall, Opened, Paused, Record, Released, Reported, Resumed, SettledEvent, StartTrial, Terms
+from autoresearch_rl.events import (
+    Incomparable,
+    LlmCall,
+    Opened,
+    Paused,
+    Record,
+    Released,
+    Reported,
+    Resumed,
+    SettledEvent,
+    StartTrial,
+    Terms,
+)
 from autoresearch_rl.trial import Outcome
 
 MICRO = 1_000_000
@@ -24,10 +36,10 @@ Amounts = Mapping[str, int]
 
 @dataclass(slots=True)
 class _Attempt:
-    """One that runs: since when, on how many GPUs, what is reserved for it, when it gave back what training needs."""
+    """One that runs: since when, on what, what is reserved for it, when it gave back what only training needs."""
 
     begun_s: float
-    gpus: float
+    resources: Mapping[str, float]
     reserved: Amounts
     released_s: float | None = None
 
@@ -48,6 +60,7 @@ class Meter:
         self._terms = Terms()
         self._attempts: dict[int, _Attempt] = {}
         self._trials: dict[int, Amounts] = {}  # earlier attempts of trials that go on
+        self._latest: Amounts = {}
 
     def begin(self, terms: Terms) -> None:
         """The campaign is opened under these."""
@@ -65,26 +78,27 @@ class Meter:
                 usd = _micro(reply.usd, round) if reply.usd is not None else None
                 self._add({"tokens": (reply.tokens_in + reply.tokens_out) * MICRO, **({} if usd is None else {"usd": usd})})
             case StartTrial(trial=trial):
-                gpus = record.resources.get("gpu", 0.0)
-                reserved = self.longest(gpus, record.ran_s, trial.number)
-                self._attempts[trial.number] = _Attempt(elapsed_s, gpus, reserved)
+                reserved = self.longest(record.resources, record.ran_s, trial.number)
+                self._attempts[trial.number] = _Attempt(elapsed_s, record.resources, reserved)
             case Released(number=number) if number in self._attempts:
                 self._release(self._attempts[number], elapsed_s)
             case Paused():
                 self._end(record.number, record.part, elapsed_s, goes_on=True)
             case SettledEvent():
                 self._end(record.number, record.outcome, elapsed_s, goes_on=record.outcome.status == "lost")
+            case Incomparable(then="again"):
+                self._trials[record.number] = self._latest
             case _:
                 pass
 
-    def longest(self, gpus: float, ran_s: float = 0.0, number: int = -1) -> Amounts:
-        """What an attempt may cost at most: by the timeouts of its stages, or as declared.
+    def longest(self, resources: Mapping[str, float], ran_s: float = 0.0, number: int = -1) -> Amounts:
+        """What an attempt that holds these may cost at most: by the timeouts of its stages, or as declared.
 
         `ran_s`: seconds of training that trial `number` has behind it, if it goes on from there.
         """
         train_s, predict_s, evaluate_s = (self._terms.timeouts.get(stage, 0.0) for stage in ("train", "predict", "evaluate"))
         held_s = train_s + predict_s - min(ran_s, max(0.0, train_s - 1.0))
-        most = self._cost(gpus, held_s, evaluate_s, math.ceil)
+        most = self._cost(resources, held_s, evaluate_s, math.ceil)
         if "max_trial_usd" in self.limits:
             before = self._trials.get(number, {}).get("usd", 0) if ran_s > 0 else 0
             most["usd"] = max(0, _micro(self.limits["max_trial_usd"], math.ceil) - before)
@@ -100,7 +114,7 @@ class Meter:
         for attempt in self._attempts.values():
             since_s = now_s - attempt.begun_s
             after_s = 0.0 if attempt.released_s is None else now_s - attempt.released_s
-            for name, amount in self._cost(attempt.gpus, since_s - after_s, after_s, round).items():
+            for name, amount in self._cost(attempt.resources, since_s - after_s, after_s, round).items():
                 total[name] = total.get(name, 0) + max(0, min(amount, attempt.reserved.get(name, amount)))
         return {name: amount / MICRO for name, amount in total.items()}
 
@@ -119,19 +133,23 @@ class Meter:
             else:
                 self.limits.pop(name, None)
 
-    def _cost(self, gpus: float, held_s: float, after_s: float, rounded: Callable[[float], int]) -> dict[str, int]:
+    def _cost(
+        self, resources: Mapping[str, float], held_s: float, after_s: float, rounded: Callable[[float], int]
+    ) -> dict[str, int]:
         """Of an attempt that held everything for a time, and then only its place; what is not known is left out."""
+        gpus, places = resources.get("gpu", 0.0), resources.get("trial", 1.0)
         cost = {"gpu_s": _micro(gpus * held_s, rounded)} if gpus > 0 else {}
-        held, after = self._terms.usd_per_h, self._terms.released_usd_per_h
-        if held is not None:
-            cost["usd"] = _micro(held / 3600 * held_s, rounded) + _micro(after / 3600 * after_s, rounded)
+        whole, place = self._terms.usd_per_h, self._terms.released_usd_per_h
+        if whole is not None:  # who has the machine to itself pays for all places
+            held = whole + (places - 1.0) * place
+            cost["usd"] = _micro(held / 3600 * held_s, rounded) + _micro(places * place / 3600 * after_s, rounded)
         return cost
 
     def _release(self, attempt: _Attempt, now_s: float) -> None:
         """From here on it only pays for its place; what was reserved for longer training is free."""
         attempt.released_s = now_s
-        left = self._cost(attempt.gpus, 0.0, self._terms.timeouts.get("evaluate", 0.0), math.ceil)
-        used = self._cost(attempt.gpus, now_s - attempt.begun_s, 0.0, round)
+        left = self._cost(attempt.resources, 0.0, self._terms.timeouts.get("evaluate", 0.0), math.ceil)
+        used = self._cost(attempt.resources, now_s - attempt.begun_s, 0.0, round)
         if "max_trial_usd" in self.limits:
             used.pop("usd", None)  # its reservation has nothing to do with time
         attempt.reserved = {**attempt.reserved, **{name: amount + left.get(name, 0) for name, amount in used.items()}}
@@ -140,7 +158,7 @@ class Meter:
         attempt = self._attempts.pop(number, None)
         cost = {} if attempt is None else self._actual(attempt, outcome, now_s)
         self._add(cost)
-        total = _sum(self._trials.pop(number, {}), cost)
+        total = self._latest = _sum(self._trials.pop(number, {}), cost)
         self.ended = {name: amount / MICRO for name, amount in total.items()}
         if goes_on:
             self._trials[number] = total
@@ -149,7 +167,7 @@ class Meter:
         """As the target reports it, else by the time that it took, else what was declared that it may cost."""
         whole_s = outcome.elapsed_s if outcome.elapsed_s > 0 else now_s - attempt.begun_s
         after_s = 0.0 if attempt.released_s is None else min(whole_s, now_s - attempt.released_s)
-        cost = self._cost(attempt.gpus, whole_s - after_s, after_s, round)
+        cost = self._cost(attempt.resources, whole_s - after_s, after_s, round)
         if "usd" not in cost and "usd" in attempt.reserved:
             cost["usd"] = attempt.reserved["usd"]
         for name in ("gpu_s", "usd"):

@@ -27,7 +27,7 @@ LAYERS = [  # what a package may import is what stands after it
     ("policy", "target", "telemetry"),
     ("llm",),
     ("task", "metering"),
-    ("events", "joining"),
+    ("events", "joining", "waiting"),
     ("trial", "space", "space_config", "parameter"),
     ("errors",),
     ("_core",),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import Problem
-from autoresearch_rl.events import Record, StartTrial, Terms
+from autoresearch_rl.events import Incomparable, Record, StartTrial, Terms
 from autoresearch_rl.metering import LIMITS, MICRO, UNITS, Amounts, Meter, of_limit, shown
 from autoresearch_rl.task import Task
 from autoresearch_rl.trial import Budget, HistoryLog
@@ -26,29 +26,39 @@ class Spending:
         meter: What is spent.
     """
 
-    def __init__(self, request: Mapping[str, float], race: Race, log: HistoryLog) -> None:
-        self.meter = Meter()
-        self._gpus, self._race, self._log = request.get("gpu", 0.0), race, log
-        self._queue: deque[int] = deque()
+    def __init__(self, request: Callable[[int], Mapping[str, float]], race: Race, log: HistoryLog) -> None:
+        """`request`: what a trial will hold, by its number; -1 for one that is yet to come."""
+        self.meter, self._now_s = Meter(), 0.0
+        self._request, self._race, self._log = request, race, log
+        self._first: deque[int] = deque()
+        self._later: deque[int] = deque()
         self._promised: dict[int, Amounts] = {}  # reserved for trials that have gone to the pool and wait there
 
     def feed(self, record: Record, elapsed_s: float) -> None:
-        """Takes an event before it is acted upon, and each start."""
+        """Takes an event, before it is acted upon."""
+        self._now_s = elapsed_s
         self.meter.feed(record, elapsed_s)
-        if isinstance(record, StartTrial):
-            self._promised.pop(record.trial.number, None)
 
-    def queue(self, numbers: Iterable[int]) -> None:
-        """Lines trials up."""
-        self._queue.extend(numbers)
+    def follow(self, effect: StartTrial | Incomparable) -> None:
+        """Takes an effect of the latest event."""
+        self.meter.feed(effect, self._now_s)
+        if isinstance(effect, StartTrial):
+            self._promised.pop(effect.trial.number, None)
+
+    def queue(self, number: int, *, first: bool) -> None:
+        """Lines a trial up; `first`: before all that are not."""
+        (self._first if first else self._later).append(number)
 
     def admit(self) -> list[int]:
         """Trials that may go to the pool now, in order; nobody overtakes one that does not fit."""
         admitted = []
-        while self._queue and not self._short(self._most(self._queue[0]), self._kept()):
-            number = self._queue.popleft()
-            self._promised[number] = self._most(number)
-            admitted.append(number)
+        for line in (self._first, self._later):
+            while line and not self._short(self._most(line[0]), self._kept()):
+                number = line.popleft()
+                self._promised[number] = self._most(number)
+                admitted.append(number)
+            if line:
+                break
         return admitted
 
     def reserve(self, number: int) -> bool:
@@ -60,7 +70,8 @@ class Spending:
 
     def withdraw(self) -> None:
         """Nobody is on the way any more."""
-        self._queue.clear()
+        self._first.clear()
+        self._later.clear()
         self._promised.clear()
 
     def room(self) -> float:
@@ -68,16 +79,17 @@ class Spending:
         rooms = [math.inf]
         for name in self._limited:
             most, free = self._most(-1).get(name, 0), self._free(name)
-            spare = free - self._kept().get(name, 0) - len(self._queue) * most
+            spare = free - self._kept().get(name, 0) - (len(self._first) + len(self._later)) * most
             rooms.append(0 if free <= 0 else spare // most if most else math.inf)
         return max(0, min(rooms))
 
     def shortage(self) -> str:
         """Why the next trial cannot start although nothing runs, as a sentence; empty if it can."""
-        for name in self._limited if not self._queue else ():
+        head = next(iter((*self._first, *self._later)), -1)
+        for name in self._limited if head < 0 else ():
             if self._free(name) <= 0:
                 return self._sentence(name, 0, 0)
-        return self._short(self._most(self._queue[0] if self._queue else -1), self._kept())
+        return self._short(self._most(head), self._kept())
 
     def left(self, name: str) -> float | None:
         """What is neither spent nor reserved, in the unit of its name; None where there is no limit."""
@@ -97,7 +109,7 @@ class Spending:
         return [name for name in UNITS if f"max_{name}" in self.meter.limits]
 
     def _most(self, number: int) -> Amounts:
-        return self.meter.longest(self._gpus, self._race.ran_s(number), number)
+        return self.meter.longest(self._request(number), self._race.ran_s(number), number)
 
     def _kept(self) -> Amounts:
         """What the best paused trial may need, which new ones leave alone."""
@@ -141,7 +153,7 @@ def check_budgets(terms: Terms, gpus: float) -> list[Problem]:
     """Budgets that cannot be kept, or that not even one trial, which takes so many GPUs, fits into."""
     meter = Meter()
     meter.begin(terms)
-    most = meter.longest(gpus)
+    most = meter.longest({"gpu": gpus})
     problems = []
     if "max_usd" in meter.limits and "usd" not in most:
         message = f"controller.max_usd={meter.limits['max_usd']:g}, but nothing says what a trial costs."

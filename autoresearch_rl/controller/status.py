@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch_rl.controller.journal import read
+from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
-from autoresearch_rl.events import Decide, Entry, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.joining import remarked
 from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
 
@@ -27,6 +28,7 @@ class Seen:
     elapsed_s: float = 0.0
     meter: Meter = field(default_factory=Meter)
     _ended: tuple[Trial, Outcome] | None = None
+    _remarks: dict[int, list[Incomparable]] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         """Takes one more entry into account."""
@@ -42,15 +44,15 @@ class Seen:
                 self.paused[number] = self.running.pop(number)
             case SettledEvent(number=number, outcome=outcome):
                 trial = self.running.pop(number) if number in self.running else self.paused.pop(number)
-                self._ended = (
-                    trial,
-                    replace(outcome, usage={**outcome.usage, **self.meter.ended}),
-                )  # settled for good only if a decision follows: a lost attempt starts again
+                outcome = replace(outcome, usage={**outcome.usage, **self.meter.ended})
+                self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
+            case Incomparable(number=number):
+                self._remarks.setdefault(number, []).append(entry.record)
             case Decide(decision=decision):
                 if self._ended is not None:
                     trial, outcome = self._ended
                     final = replace(outcome, status=Status.FAILED) if outcome.status is Status.LOST else outcome
-                    self.log.settle(trial, final)
+                    self.log.settle(trial, remarked(final, self._remarks.pop(trial.number, ())))
                     self._ended = None
                 self.log.decide(decision)
             case Resumed(limits=limits) if "max_trials" in limits:
@@ -70,8 +72,9 @@ def read_campaign(run_dir: Path) -> Seen:
     direction: Any = first.record.direction
     seen = Seen(opened=first.record, log=HistoryLog(direction))
     seen.take(first)
-    for entry in entries:
-        seen.take(entry)
+    with all_kept():
+        for entry in entries:
+            seen.take(entry)
     return seen
 
 
