@@ -17,6 +17,7 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import limits_of
 from autoresearch_rl.events import (
     AskPolicy,
     Effect,
@@ -33,7 +34,9 @@ from autoresearch_rl.events import (
     SettledEvent,
     StartTrial,
     StopCampaign,
+    Terms,
 )
+from autoresearch_rl.metering import MICRO, Meter
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import Ask, Budget, Curve, Decision, History, Order, Outcome, Progress, Proposal, Status, Trial
 from tests.controller.campaigns import FILES, SPACE, Condemning, ok
@@ -183,7 +186,7 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
     "stop": [(3.0, Requested(request="stop", arguments={"request": "stop"}))],
     "failed": [(3.0, Failed(message="the evaluator crashed"))],
 }
-KINDS = ("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall")
+KINDS = ("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall", "budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,8 @@ class Scenario:
             more["resources"] = {"gpu": 1.0}
         if self.kind == "wall":
             more["max_wall_s"] = 6.0
+        if self.kind == "budget":
+            more["max_usd"] = 33.0
         return Settings(
             keep=self.keep,
             concurrency=self.concurrency,
@@ -224,12 +229,20 @@ class Scenario:
     @property
     def limits(self) -> dict[str, Any]:
         """Changed when the campaign is resumed."""
+        if self.kind == "budget":
+            return {"max_usd": 36.0}
         return {"max_trials": TRIALS + 2, "concurrency": 2} if self.kind == "limits" else {}
 
     def campaign(self, sources: Sources) -> Campaign:
         devices = {"gpu": (0,)} if self.kind == "devices" else {}
         request = {"gpu": 0.5} if self.kind == "devices" else {}
         return Campaign(self.settings, sources, direction="minimize", request=request, devices=devices)
+
+    @property
+    def terms(self) -> Terms:
+        """A second costs a dollar, and a trial may take 30."""
+        priced = {"usd_per_h": 3600.0, "released_usd_per_h": 3600.0} if self.kind == "budget" else {}
+        return Terms(limits=limits_of(self.settings), timeouts={"train": 30.0}, **priced)
 
     def policy(self) -> Uniform:
         return Uniform(fails=0.4 if self.kind == "policy-error" else 0.0)
@@ -295,7 +308,7 @@ class Story:
         )
         source = sources.add(FILES)
         if not entries:
-            return controller.run([opened(source)])
+            return controller.run([replace(opened(source), terms=self.scenario.terms)])
         limits = self.scenario.limits
         past = restore(campaign, entries, journal)
         controller.entries = past
@@ -310,7 +323,11 @@ class Story:
         known = sorted([*trials, *(trial.number for trial in campaign.log.view().pending)])
         assert known == list(range(len(known))), "numbering is complete"
         resumed = any(isinstance(entry.record, Resumed) for entry in entries)
-        if scenario.kind not in ("wall", "noise"):  # these may end before all trials are done
+        if scenario.kind == "budget":
+            check_budget(entries)
+            assert self.stop is not None
+            assert len(trials) == TRIALS or "(controller.max_usd)" in self.stop.reason
+        if scenario.kind not in ("wall", "noise", "budget"):  # these may end before all trials are done
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
@@ -331,6 +348,15 @@ def opened(source: str) -> Opened:
         source_hash=source,
         defaults=SPACE.defaults,
     )
+
+
+def check_budget(entries: Sequence[Entry]) -> None:
+    """Whatever happened, what was spent and what might yet be fitted into the limit of then."""
+    meter = Meter()
+    for entry in entries:
+        meter.feed(entry.record, entry.elapsed_s)
+        most = meter.spent.get("usd", 0) + sum(amounts["usd"] for amounts in meter.reserved())
+        assert most <= meter.limits["max_usd"] * MICRO, f"after line {entry.seq}"
 
 
 def settled_for_good(entries: Sequence[Entry]) -> dict[int, SettledEvent]:
