@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from autoresearch_rl.controller.journal import read
 from autoresearch_rl.controller.noise import NoiseRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import replay_run
-from autoresearch_rl.events import Decide, OrderTrial, Proposed, SettledEvent, StartTrial
+from autoresearch_rl.events import Decide, OrderTrial, Proposed, Released, SettledEvent, StartTrial
 from autoresearch_rl.policy.optimizer import Tpe
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.trial import Ask, Proposal, Status
@@ -80,7 +81,7 @@ def check_replay(folder: Path, trials: int, policy: str) -> Counter[str]:
     assert sorted(ends) == sorted(starts) == list(range(len(starts)))
     return Counter(
         {
-            "overtaken": sum(before > after for before, after in zip(ends, ends[1:], strict=False)),
+            "overtaken": sum(before > after for before, after in pairwise(ends)),
             "failed": sum(s.outcome.status is Status.FAILED for s in finished.history.settled),
             "cancelled": sum(s.outcome.status is Status.CANCELLED for s in finished.history.settled),
             "orders": sum(isinstance(entry.record, OrderTrial) for entry in entries),
@@ -120,16 +121,19 @@ print("loss=1")
 
 
 def held(folder: Path, trials: int, resources: dict[str, float], has: dict[str, float]) -> tuple[int, list[Span]]:
-    """How many ran at a time, as the journal has it, and when each trial but the baseline really did, with the devices it saw."""
+    """How many held resources at a time, as the journal has it, and when each trial but the baseline really did, with the devices it saw."""
     task = tiny_task(folder / "task", {"train.py": HOLDER}, resources=resources, **PLAIN)
     finished = go(plan_of(task, max_trials=trials, concurrency=4, resources=has), folder)
     assert len(finished.history) == trials, finished.stop.reason
     files = sorted((folder / "run" / "trials").glob("*/1/held.json"))[1:]
     assert len(files) == trials - 1
-    running, most = 0, 0
+    holding, most = set[int](), 0
     for entry in read(folder / "run"):
-        running += isinstance(entry.record, StartTrial) - isinstance(entry.record, SettledEvent)
-        most = max(most, running)
+        if isinstance(entry.record, StartTrial):
+            holding.add(entry.record.trial.number)
+        elif isinstance(entry.record, SettledEvent | Released):
+            holding.discard(entry.record.number)
+        most = max(most, len(holding))
     return most, [tuple(json.loads(file.read_text())) for file in files]
 
 
