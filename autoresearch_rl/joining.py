@@ -1,4 +1,4 @@
-"""A trial that was paused has run in parts: one outcome of them all."""
+"""What a trial comes to that took several attempts: parts of one that was paused, measurements that did not count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autoresearch_rl.trial import Curve, Outcome
+from autoresearch_rl.events import Incomparable
+from autoresearch_rl.trial import Conditions, Curve, Outcome, Status
 
 
 def joined(parts: Sequence[Outcome], last: Outcome) -> Outcome:
@@ -26,7 +27,49 @@ def joined(parts: Sequence[Outcome], last: Outcome) -> Outcome:
         spans=tuple(span for part in every for span in part.spans),
         curve=_end_to_end([part.curve for part in every if part.curve.steps]),
         reported=last.reported or parts[-1].reported,
+        conditions=_of_all(every),
     )
+
+
+def remarked(outcome: Outcome, said: Sequence[Incomparable]) -> Outcome:
+    """The outcome of a trial's last attempt, where some were found incomparable: they stand in its message.
+
+    One that may not be measured again has failed, and nothing of what it measured is left that somebody could compare.
+    """
+    if said and said[-1].then == "fail":
+        outcome = replace(
+            outcome,
+            status=Status.FAILED,
+            score=None,
+            metrics={},
+            reported={},
+            curve=Curve(),
+            verdict=None,
+            message=said[-1].reason,
+        )
+        said = said[:-1]
+    remarks = [
+        remark.reason if remark.then == "accept" else f"attempt {remark.attempt} did not count: {remark.reason}"
+        for remark in said
+    ]
+    return replace(outcome, message="\n".join([*([outcome.message] if outcome.message else []), *remarks]))
+
+
+def _of_all(parts: Sequence[Outcome]) -> Conditions | None:
+    """Conditions of all parts, each weighing as much as it trained; on several machines in turn that is a class of its own."""
+    known = [(part.conditions, max(_trained_s(part), 1e-9)) for part in parts if part.conditions is not None]
+    if not known:
+        return None
+    contended = [(conditions.contention, seconds) for conditions, seconds in known if conditions.contention is not None]
+    total_s = sum(seconds for _, seconds in contended)
+    return Conditions(
+        hardware=", then ".join(dict.fromkeys(conditions.hardware for conditions, _ in known)),
+        contention=sum(share * seconds for share, seconds in contended) / total_s if contended else None,
+    )
+
+
+def _trained_s(part: Outcome) -> float:
+    return sum(span.ended_s - span.begun_s for span in part.spans if span.stage == "train")
 
 
 def _end_to_end(curves: Sequence[Curve]) -> Curve:

@@ -202,7 +202,9 @@ def read(run_dir: Path) -> Iterator[Entry]:
     and on one of a newer format.
     """
     path = run_dir / "journal.jsonl"
-    blob = lru_cache(_CACHED)(Blobs(run_dir / "blobs").get)  # many trials have the same one: an empty curve, no patch of their own
+    blob = lru_cache(_CACHED)(
+        Blobs(run_dir / "blobs").get
+    )  # many trials have the same one: an empty curve, no patch of their own
     try:
         stream = path.open("rb")
     except OSError as error:

@@ -24,7 +24,7 @@ class Race:
         self.paused: dict[int, Trial] = {}
         self._rule, self._share, self._seed = rule, control_share, seed
         self._checkpoints = False
-        self._judge: Judge | None = None
+        self._judge: Judge | None = None  # None before the campaign is opened, and where nothing is judged
         self._curves: dict[int, CurveBuilder] = {}
         self._parts: dict[int, list[Outcome]] = {}
         self._spared: set[int] = set()
@@ -34,6 +34,11 @@ class Race:
         self._checkpoints = checkpoints
         if self._rule is not None:
             self._judge = self._rule.follow(metric, direction, checkpoints=self._checkpoints)
+
+    @property
+    def watches(self) -> bool:
+        """Whether learning curves decide anything."""
+        return self._judge is not None
 
     def report(self, trial: Trial, progress: Progress, elapsed_s: float, history: History) -> OrderTrial | Spare | None:
         """Returns what becomes of a running trial, None where it goes on."""

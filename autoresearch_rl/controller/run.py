@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
+from autoresearch_rl.controller.comparability import check_hardware
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
+from autoresearch_rl.controller.inbox import drop_stop_requests, request_id
 from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
-from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
+from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
 from autoresearch_rl.controller.prepare import Prepared, prepare
@@ -33,7 +35,7 @@ from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
 from autoresearch_rl.controller.workspace import attempt_folder, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
-from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Resumed, StopCampaign
+from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
@@ -91,6 +93,7 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
             entries = list(read(run_dir))
             opened = first(entries)
             site.check_same(opened)
+            check_hardware(opened, entries, site.hardware)
             site.sources.adopt(opened.source_hash, opened.sources)
             settings = equipped_as(plan.settings, opened)
             campaign = site.campaign(settings, opened.devices)
@@ -114,7 +117,7 @@ def replay_run(plan: Plan, run_dir: Path) -> str:
     sources.adopt(opened.source_hash, opened.sources)
     task, settings = plan.task, equipped_as(plan.settings, opened)
     direction: Any = opened.direction
-    campaign = Campaign(settings, sources, direction=direction, request=task.resources, devices=opened.devices)
+    campaign = Campaign(settings, sources, direction=direction, request=task.request, devices=opened.devices)
     proposer = Proposer(plan.policy, task.search_space, settings)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
@@ -159,6 +162,7 @@ class _Site:
     sources: Sources
     guard: Guard
     frozen: Mapping[str, bytes]
+    hardware: Mapping[str, str]
 
     @classmethod
     @contextmanager
@@ -186,6 +190,7 @@ class _Site:
                 sources=Sources(journal.blobs),
                 guard=_guard(run_dir, frozen, prepared, partial(_rebuild, prepared, again)),
                 frozen=frozen,
+                hardware=facts(),
             )
 
     @property
@@ -206,7 +211,7 @@ class _Site:
     def campaign(self, settings: Settings, devices: Mapping[str, Sequence[int]]) -> Campaign:
         """A fresh reducer."""
         task = self.plan.task
-        return Campaign(settings, self.sources, direction=task.objective.direction, request=task.resources, devices=devices)
+        return Campaign(settings, self.sources, direction=task.objective.direction, request=task.request, devices=devices)
 
     def drive(
         self, campaign: Campaign, settings: Settings, opened: Opened, past: deque[Entry], begin: Sequence[Event]
@@ -222,8 +227,8 @@ class _Site:
                 run_dir=self.run_dir,
                 clock=clock,
                 kill=self.kill,
-                watched=settings.cancel is not None,
                 past=past,
+                taken=[request_id(entry.record) for entry in past if isinstance(entry.record, Requested)],
             )
             stages = Stages(
                 task=plan.task,
@@ -238,6 +243,7 @@ class _Site:
                 grace_s=settings.grace_s,
                 keep_workspaces=settings.keep_workspaces,
                 leases=Leases(self.cache_dir.parent),
+                hardware=self.hardware,
                 clock=clock,
                 post=live.inbox.put,
             )
@@ -280,7 +286,7 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         config=plan.config,
         versions=_versions(),
         seed=settings.seed,
-        hardware=facts(),
+        hardware=site.hardware,
         frozen=site.frozen_hashes,
         source_hash=source,
         sources=site.sources.manifest(source),
@@ -288,6 +294,7 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         capacity=settings.capacity,
         devices=devices,
         checkpoints=task.checkpoints,
+        time_budgeted=task.objective.time_budgeted,
         max_trials=settings.max_trials,
         prepare_s=site.prepare_s,
         cwd=str(Path.cwd()),

@@ -31,6 +31,7 @@ class Settings:
         max_attempts: How often a trial is started that is lost each time.
         lookahead: Proposals kept ready beyond those that can start; `auto` from the times of asks and trials.
         resources: What the machine has, by name (`gpu: 2`).
+        contention_tolerance: For time-budgeted tasks: the most by which a trial's contention may differ from the baseline's.
         grace_s: Least time that a trial has to obey an order before it is killed.
         min_free_disk_mb: A campaign does not start with less free in the run directory.
         keep_workspaces: Whether workspaces of settled trials stay.
@@ -51,6 +52,7 @@ class Settings:
     max_attempts: int = 3
     lookahead: int | Literal["auto"] = "auto"
     resources: Mapping[str, float] = field(default_factory=dict)
+    contention_tolerance: float = 0.05
     grace_s: float = 30.0
     min_free_disk_mb: float = 500.0
     keep_workspaces: bool = False
@@ -74,6 +76,7 @@ class Settings:
                 ("lookahead", self.lookahead == "auto" or self._counts(self.lookahead), "`auto` or a whole number from 0"),
                 ("resources", all(amount >= 0 for amount in self.resources.values()), "amounts from 0 by name"),
                 ("resources", "trial" not in self.resources, "without `trial`, which is controller.concurrency"),
+                ("contention_tolerance", 0 <= self.contention_tolerance <= 1, "a share from 0 to 1"),
                 ("grace_s", self.grace_s >= 0, "seconds from 0"),
                 ("journal_sync", self.journal_sync in ("group", "each"), "`group` or `each`"),
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.environment import base_environment, expose, parameter_environment
+from autoresearch_rl.controller.hardware import hardware_class
 from autoresearch_rl.controller.leases import Lease, Leases
 from autoresearch_rl.controller.prepare import Prepared
 from autoresearch_rl.controller.sources import Sources
@@ -23,7 +24,7 @@ from autoresearch_rl.events import Paused, Released, Reported, SettledEvent, Sta
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
 from autoresearch_rl.target.progress import PAUSED_EXIT
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, Trial
+from autoresearch_rl.trial import Conditions, Order, Outcome, Progress, StageSpan, Status, Trial
 
 _METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
 _ARTIFACTS = (
@@ -59,6 +60,7 @@ class Stages:
         target: Where the untrusted stages run.
         local: This machine, where the evaluator runs.
         leases: Devices are waited for until no other campaign has them.
+        hardware: Facts of this machine.
         clock: Active seconds of the campaign.
         post: Puts an event into the loop's inbox.
     """
@@ -75,6 +77,7 @@ class Stages:
     grace_s: float
     keep_workspaces: bool
     leases: Leases
+    hardware: Mapping[str, str]
     clock: Callable[[], float]
     post: Callable[[Reported | Released], None]
 
@@ -133,6 +136,7 @@ class _Attempt:
     spans: list[StageSpan] = field(default_factory=list)
     usage: dict[str, float] = field(default_factory=dict)
     sealed: dict[str, str] = field(default_factory=dict)
+    conditions: Conditions | None = None
     tier: int = 0
     stage: str = ""
     paused: bool = False
@@ -151,7 +155,8 @@ class _Attempt:
         if end.status is Status.FAILED and shutil.disk_usage(self.stages.run_dir).free < _FULL_BYTES:
             # Which may be its own doing or not; it runs again, at most `max_attempts` times, once its folders are dropped.
             end = Outcome(status=Status.LOST, message=f"the disk of {self.stages.run_dir} was full: {end.message}")
-        return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+        end = replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+        return replace(end, conditions=self.conditions)
 
     @property
     def _trial(self) -> Trial:
@@ -248,6 +253,8 @@ class _Attempt:
         if stage == "train":
             gpus = sum(amount for name, amount in self.start.resources.items() if name == "gpu")
             self.usage |= {"gpu_s": gpus * result.elapsed_s} if gpus else {}
+            here = hardware_class(self.stages.hardware, self.start.resources, self.start.devices)
+            self.conditions = Conditions(hardware=result.hardware or here, contention=result.contention)
         return result
 
     def _report(self, progress: Progress | None) -> Order | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
-from autoresearch_rl.events import Decide, Entry, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.joining import remarked
 from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
 
 
@@ -25,6 +26,7 @@ class Seen:
     at: str = ""
     elapsed_s: float = 0.0
     _ended: tuple[Trial, Outcome] | None = None
+    _remarks: dict[int, list[Incomparable]] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         """Takes one more entry into account."""
@@ -40,11 +42,13 @@ class Seen:
             case SettledEvent(number=number, outcome=outcome):
                 trial = self.running.pop(number) if number in self.running else self.paused.pop(number)
                 self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
+            case Incomparable(number=number):
+                self._remarks.setdefault(number, []).append(entry.record)
             case Decide(decision=decision):
                 if self._ended is not None:
                     trial, outcome = self._ended
                     final = replace(outcome, status=Status.FAILED) if outcome.status is Status.LOST else outcome
-                    self.log.settle(trial, final)
+                    self.log.settle(trial, remarked(final, self._remarks.pop(trial.number, ())))
                     self._ended = None
                 self.log.decide(decision)
             case Resumed(limits=limits) if "max_trials" in limits:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_rl.events import Decide, Entry, Opened, Paused, Reported, Resumed, SettledEvent, StopCampaign
+from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Reported, Resumed, SettledEvent, StopCampaign
 from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
@@ -93,7 +93,9 @@ class RunWriter:
             case SettledEvent():
                 self._reports.pop(record.number, None)
                 if record.outcome.status is Status.LOST:
-                    self._lose(record, entry.at)
+                    self._lose(record, "lost", record.outcome.message, entry.at)
+            case Incomparable(then="again"):
+                self._lose(record, "incomparable", record.reason, entry.at)
             case Decide(decision=decision):
                 self._decide(decision, row)
             case Resumed():
@@ -177,7 +179,7 @@ class RunWriter:
     def _run_of(self, trial: Trial, begun_at: str, facts: Mapping[str, object]) -> _Run:
         """The run that shows this attempt, or a later one; made with `facts` as tags where there is none.
 
-        The run of an earlier attempt, which was lost, goes to the trash.
+        The run of an earlier attempt, which came to nothing, goes to the trash.
         """
         run = self._runs.get(trial.number)
         if run is not None and run.paused and run.attempt < trial.attempt:
@@ -276,11 +278,11 @@ class RunWriter:
         self._log(run.id, points=points, params=self._params_of(run, paused.trial), tags=mlflow_values.tags(facts))
         self._client.update_run(run.id, status="SCHEDULED")
 
-    def _lose(self, record: SettledEvent, at: str) -> None:
-        """An attempt was lost: its run, if there is one yet, ends here until the next attempt takes its place."""
+    def _lose(self, record: SettledEvent | Incomparable, status: str, message: str, at: str) -> None:
+        """An attempt came to nothing: its run, if there is one yet, ends here until the next attempt takes its place."""
         run = self._runs.get(record.number)
         if run is not None and run.attempt == record.attempt and not run.ended:
-            facts = {"status": "lost", "message": record.outcome.message, "mlflow.runName": f"{record.number:04d} lost"}
+            facts = {"status": status, "message": message, "mlflow.runName": f"{record.number:04d} {status}"}
             self._log(run.id, tags=mlflow_values.tags(facts))
             self._client.set_terminated(run.id, "KILLED", millis(at))
 

@@ -10,6 +10,7 @@ from autoresearch_rl.events import (
     Decide,
     Entry,
     Event,
+    Incomparable,
     Opened,
     Paused,
     Proposed,
@@ -21,7 +22,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.joining import joined
+from autoresearch_rl.joining import joined, remarked
 from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
 
 
@@ -105,6 +106,7 @@ class Tally:
         self._parts: dict[int, list[Outcome]] = {}
         self._totals: dict[int, float] = {}  # by candidate: sum of its scores
         self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
+        self._remarks: dict[int, list[Incomparable]] = {}
         self._held: Row | None = None
 
     @property
@@ -174,6 +176,8 @@ class Tally:
                     self.running[record.number].resources.pop(name, None)
             case SettledEvent() | Paused():
                 self._leave(entry, record)
+            case Incomparable():
+                self._remark(record)
             case StopCampaign():
                 self.stop = record
             case Resumed():
@@ -236,13 +240,18 @@ class Tally:
                 elapsed_s=entry.elapsed_s,
             )
 
+    def _remark(self, record: Incomparable) -> None:
+        """The attempt that settled just now does not count, or counts all the same."""
+        self._remarks.setdefault(record.number, []).append(record)
+        if record.then == "again":
+            self._held = None
+
     def _decide(self, decision: Decision, elapsed_s: float) -> Row | None:
         row, self._held = self._held, None
         if row is not None and root(row.trial) != decision.candidate:
             row, self._held = None, row
         if row is not None:
-            row = replace(row, decision=decision, outcome=_final(row.trial, row.outcome))
-            self._count(row)
+            row = self._count(replace(row, decision=decision, outcome=_final(row.trial, row.outcome)))
         if decision.leads:
             self.leader = decision.candidate
         self._submit(len(decision.repeats), elapsed_s)
@@ -250,6 +259,7 @@ class Tally:
 
     def _count(self, row: Row | None) -> Row | None:
         if row is not None:
+            row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
             self._submitted_s.pop(row.trial.number, None)
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:

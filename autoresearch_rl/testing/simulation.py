@@ -15,6 +15,7 @@ from autoresearch_rl.events import (
     Effect,
     Entry,
     Event,
+    Incomparable,
     OrderTrial,
     Paused,
     Progressed,
@@ -142,7 +143,7 @@ class Simulation:
                 self._give_order(number, attempt, order, kill=effect.kill)
             case StopCampaign():
                 self.stop = effect
-            case Decide() | Spare():
+            case Decide() | Incomparable() | Spare():
                 pass
 
     def _give_order(self, number: int, attempt: int, order: Order, *, kill: bool) -> None:
