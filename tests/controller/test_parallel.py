@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.cancelling import ForecastRule
+from autoresearch_rl.controller.forecasting import ForecastRule
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.controller.noise import NoiseRule
 from autoresearch_rl.controller.plan import Plan
