@@ -296,7 +296,7 @@ class HistoryLog:
         self.settled: list[Settled] = []
         self.decisions: list[Decision] = []
         self._index: dict[int, int] = {}
-        self._members: dict[int, list[int]] = {}
+        self._members: dict[int, list[int]] = {}  # of candidates that were measured again; most are not
         self._pending: dict[int, Trial] = {}
         self._leader: int | None = None
         self._confirmed: int | None = None
@@ -311,7 +311,10 @@ class HistoryLog:
         self._index[trial.number] = len(self.settled)
         self.settled.append(Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-        self._members.setdefault(root, []).append(trial.number)
+        if root in self._members:
+            self._members[root].append(trial.number)
+        elif root != trial.number:
+            self._members[root] = [*((root,) if root in self._index else ()), trial.number]
 
     def decide(self, decision: Decision) -> None:
         """Records the keep rule's decision."""
@@ -331,7 +334,7 @@ class HistoryLog:
 
     def members(self, root: int) -> Sequence[int]:
         """Numbers of the settled trials of a candidate, in the order settled."""
-        return self._members.get(root, ())
+        return self._members.get(root) or ((root,) if root in self._index else ())
 
 
 class History:
