@@ -137,6 +137,24 @@ fn what_looks_like_a_file_header_inside_a_hunk_is_a_change() {
 }
 
 #[test]
+fn what_looks_like_a_marker_of_a_block_inside_a_hunk_is_a_change() {
+    for (before, after) in
+        [("-- SEARCH\nb\n", "++ REPLACE\nb\n"), ("--SEARCH", "++REPLACE"), ("a\n-- SEARCH\n=======\n", "=======\n")]
+    {
+        properties::diff_leads(before, after);
+    }
+}
+
+#[test]
+fn what_looks_like_a_file_header_before_the_next_hunk_is_a_change() {
+    let middle: String = (0..9).map(|line| format!("{line}\n")).collect();
+    properties::diff_leads(&format!("a\n{middle}-- a\n{middle}b\n"), &format!("a\n{middle}++ a\n{middle}c\n"));
+    let (before, after) = (format!("x\n-- a\n{middle}b\n"), format!("x\n++ a\n{middle}c\n"));
+    let patch = "@@ -1,2 +1,2 @@\n x\n--- a\n+++ a\n@@ -12 +12 @@\n-b\n+c\n";
+    assert_eq!(applied(&before, patch).unwrap(), after);
+}
+
+#[test]
 fn what_is_already_there_is_not_added_again() {
     let (added, removed) = ("@@\n lr = 0.1\n+momentum = 0.9\n", "@@\n-lr = 0.1\n+learning_rate = 0.2\n steps = 10\n");
     let once = applied(FILE, added).unwrap();
