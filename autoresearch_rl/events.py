@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from autoresearch_rl.trial import Decision, LlmReply, LlmRequest, Order, Outcome, Params, Progress, Proposal, Trial
 
@@ -31,6 +31,8 @@ class Opened:
         defaults: The search space's default parameters.
         capacity: Resources of the pool; `trial` is the number of trials at a time.
         devices: Indices of the devices behind a resource, by name.
+        checkpoints: Whether training writes checkpoints and can go on from them.
+        time_budgeted: Whether scores depend on how fast the machine is, so that they are compared under equal conditions only.
         max_trials: None where trials are not limited.
         prepare_s: Seconds that preparing the data took just before.
         cwd: Working directory, to which relative addresses in the configuration refer.
@@ -53,6 +55,8 @@ class Opened:
     defaults: Params = field(default_factory=dict)
     capacity: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    checkpoints: bool = False
+    time_budgeted: bool = False
     max_trials: int | None = None
     prepare_s: float = 0.0
     cwd: str = ""
@@ -89,10 +93,15 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused:
-    """A trial wrote its checkpoint on order and holds no resources."""
+    """A trial wrote its checkpoint on order and holds no resources.
+
+    Attributes:
+        part: What its attempt came to so far, as a cancelled one's: curve, time, usage. The trial's outcome will be the sum of parts.
+    """
 
     number: int
     attempt: int
+    part: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,22 +165,53 @@ class AskPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTrial:
-    """Run this attempt with these amounts and device indices; `refusal` says why its patch cannot be applied, else empty."""
+    """Run this attempt with these amounts and device indices.
+
+    Attributes:
+        refusal: Why its patch cannot be applied, else empty.
+        ran_s: Seconds that training took before it was paused; its timeout is about the sum.
+    """
 
     trial: Trial
     resources: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     refusal: str = ""
+    ran_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderTrial:
-    """Give a running trial an order; `kill` without waiting for it to obey."""
+    """Give a running trial an order, `kill` without waiting for it to obey; a paused one settles at once."""
 
     number: int
     attempt: int
     order: Order
     kill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spare:
+    """The cancel rule would have given this order, but the trial is of the control group and runs to its end."""
+
+    number: int
+    attempt: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incomparable:
+    """An attempt was measured under conditions under which its score cannot be compared with the baseline's.
+
+    Attributes:
+        reason: A sentence with both conditions.
+        then: What follows: `again`, it counts for nothing and the next attempt runs alone on the machine; `fail`, it was the last
+            one; `accept`, it was the baseline's last one, and is what others are compared with all the same.
+    """
+
+    number: int
+    attempt: int
+    reason: str
+    then: Literal["again", "fail", "accept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +243,7 @@ class Reported:
 
 
 Event = Opened | Proposed | LlmCall | Progressed | Paused | Released | SettledEvent | Interrupted | Requested | Failed | Resumed
-Effect = AskPolicy | StartTrial | OrderTrial | Decide | StopCampaign
+Effect = AskPolicy | StartTrial | OrderTrial | Spare | Incomparable | Decide | StopCampaign
 Record = Event | Effect
 
 KINDS: Mapping[str, type[Record]] = {
@@ -221,6 +261,8 @@ KINDS: Mapping[str, type[Record]] = {
     "ask": AskPolicy,
     "start": StartTrial,
     "order": OrderTrial,
+    "spare": Spare,
+    "incomparable": Incomparable,
     "decide": Decide,
     "stop": StopCampaign,
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ParamValue = bool | int | float | str
 Params = Mapping[str, ParamValue]
+Direction = Literal["minimize", "maximize"]
 
 
 class Status(StrEnum):
@@ -141,6 +142,19 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What training was measured under.
+
+    Attributes:
+        hardware: Class of the machine: CPU, its cores, GPUs granted; the same text where the same work takes the same time.
+        contention: Share of its time, 0 to 1, for which others kept it from CPUs; None where nobody can tell.
+    """
+
+    hardware: str
+    contention: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a trial ended and what it is worth.
 
@@ -157,6 +171,7 @@ class Outcome:
         sealed: SHA-256 of each sealed file, by path relative to the attempt's folder.
         spans: When each stage ran.
         verdict: See `Verdict`; None where there is no score.
+        conditions: See `Conditions`; None where training did not come to its end.
     """
 
     status: Status
@@ -171,6 +186,7 @@ class Outcome:
     sealed: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[StageSpan, ...] = ()
     verdict: Verdict | None = None
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,8 +286,8 @@ class Ask:
 class HistoryLog:
     """Append-only record behind `History`; only the campaign's reducer and readers of journals extend it."""
 
-    def __init__(self, direction: Literal["minimize", "maximize"]) -> None:
-        self.direction: Literal["minimize", "maximize"] = direction
+    def __init__(self, direction: Direction) -> None:
+        self.direction: Direction = direction
         self.settled: list[Settled] = []
         self.decisions: list[Decision] = []
         self._index: dict[int, int] = {}

@@ -16,6 +16,7 @@ from autoresearch_rl.events import (
     Entry,
     Event,
     Opened,
+    Paused,
     Proposed,
     Record,
     Reported,
@@ -83,7 +84,7 @@ def takeover_events(entries: Sequence[Entry], limits: Mapping[str, object], spaw
     for entry in entries:
         if isinstance(entry.record, StartTrial):
             running[entry.record.trial.number] = entry.record.trial
-        elif isinstance(entry.record, SettledEvent):
+        elif isinstance(entry.record, SettledEvent | Paused):
             running.pop(entry.record.number, None)
     lost = Outcome(status=Status.LOST, message="the controller died while it ran")
     return [

@@ -19,6 +19,7 @@ class Settings:
     Attributes:
         keep: Rule that decides what is kept.
         cancel: Rule that decides which running trials are doomed; None lets every trial run to its end.
+        control_share: Share of the trials that the rule would cancel which run to their end all the same, to see what it costs.
         seed: Campaign seed; every random stream derives from it.
         concurrency: Trials at a time.
         max_trials: Trials in all, baseline and repeats included; None for no limit.
@@ -30,6 +31,7 @@ class Settings:
         max_attempts: How often a trial is started that is lost each time.
         lookahead: Proposals kept ready beyond those that can start; `auto` from the times of asks and trials.
         resources: What the machine has, by name (`gpu: 2`).
+        contention_tolerance: For time-budgeted tasks: the most by which a trial's contention may differ from the baseline's.
         grace_s: Least time that a trial has to obey an order before it is killed.
         min_free_disk_mb: A campaign does not start with less free in the run directory.
         keep_workspaces: Whether workspaces of settled trials stay.
@@ -38,6 +40,7 @@ class Settings:
 
     keep: KeepRule
     cancel: CancelRule | None = None
+    control_share: float = 0.05
     seed: int = 0
     concurrency: int = 1
     max_trials: int | None = None
@@ -49,6 +52,7 @@ class Settings:
     max_attempts: int = 3
     lookahead: int | Literal["auto"] = "auto"
     resources: Mapping[str, float] = field(default_factory=dict)
+    contention_tolerance: float = 0.05
     grace_s: float = 30.0
     min_free_disk_mb: float = 500.0
     keep_workspaces: bool = False
@@ -61,6 +65,7 @@ class Settings:
             (name, rule)
             for name, legal, rule in (
                 ("seed", self._counts(self.seed), "a whole number from 0"),
+                ("control_share", 0 <= self.control_share <= 1, "a share from 0 to 1"),
                 ("concurrency", self._counts(self.concurrency, 1), "a whole number from 1"),
                 ("max_trials", self.max_trials is None or self._counts(self.max_trials, 1), "a whole number from 1, or null"),
                 ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
@@ -71,6 +76,7 @@ class Settings:
                 ("lookahead", self.lookahead == "auto" or self._counts(self.lookahead), "`auto` or a whole number from 0"),
                 ("resources", all(amount >= 0 for amount in self.resources.values()), "amounts from 0 by name"),
                 ("resources", "trial" not in self.resources, "without `trial`, which is controller.concurrency"),
+                ("contention_tolerance", 0 <= self.contention_tolerance <= 1, "a share from 0 to 1"),
                 ("grace_s", self.grace_s >= 0, "seconds from 0"),
                 ("journal_sync", self.journal_sync in ("group", "each"), "`group` or `each`"),
             )

@@ -12,16 +12,18 @@ from pathlib import Path
 
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.environment import base_environment, expose, parameter_environment
+from autoresearch_rl.controller.hardware import hardware_class
 from autoresearch_rl.controller.leases import Lease, Leases
 from autoresearch_rl.controller.prepare import Prepared
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge, verdict_of
 from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError, SealError
-from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.events import Paused, Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
+from autoresearch_rl.target.progress import PAUSED_EXIT
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, Trial
+from autoresearch_rl.trial import Conditions, Order, Outcome, Progress, StageSpan, Status, Trial
 
 _METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
 _LAST_BYTES = 1_000_000
@@ -53,6 +55,7 @@ class Stages:
         target: Where the untrusted stages run.
         local: This machine, where the evaluator runs.
         leases: Devices are waited for until no other campaign has them.
+        hardware: Facts of this machine.
         clock: Active seconds of the campaign.
         post: Puts an event into the loop's inbox.
     """
@@ -69,11 +72,12 @@ class Stages:
     grace_s: float
     keep_workspaces: bool
     leases: Leases
+    hardware: Mapping[str, str]
     clock: Callable[[], float]
     post: Callable[[Reported | Released], None]
 
-    def run(self, start: StartTrial, control: Control) -> SettledEvent:
-        """Returns how the attempt ended. Raises EvaluatorError where the evaluator fails on the baseline too."""
+    def run(self, start: StartTrial, control: Control) -> SettledEvent | Paused:
+        """Returns how the attempt ended, or that it was paused. Raises EvaluatorError where the evaluator fails on the baseline too."""
         trial = start.trial
         if start.refusal:
             outcome = Outcome(status=Status.REJECTED, message=start.refusal)
@@ -94,7 +98,7 @@ class Stages:
         outcome = _obeyed("waiting for devices of other campaigns", control.order)
         return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=control.order.kind == "stop")
 
-    def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent:
+    def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent | Paused:
         trial, begun_s = start.trial, self.clock()
         control.grace_s = self.grace_s
         space = Workspace.create(self.run_dir, trial)
@@ -106,7 +110,9 @@ class Stages:
         order = control.order
         interrupted = outcome.status is Status.LOST and order is not None and order.kind == "stop"
         outcome = replace(outcome, elapsed_s=self.clock() - begun_s, artifacts=_artifacts(space), spans=tuple(attempt.spans))
-        space.finish(trial, outcome, keep=self.keep_workspaces)
+        space.finish(trial, outcome, keep=self.keep_workspaces, paused=attempt.paused)
+        if attempt.paused:
+            return Paused(number=trial.number, attempt=trial.attempt, part=outcome)
         return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome, interrupted=interrupted)
 
 
@@ -125,8 +131,11 @@ class _Attempt:
     spans: list[StageSpan] = field(default_factory=list)
     usage: dict[str, float] = field(default_factory=dict)
     sealed: dict[str, str] = field(default_factory=dict)
+    conditions: Conditions | None = None
     tier: int = 0
     stage: str = ""
+    paused: bool = False
+    pausing: bool = False  # whether an order to pause has come
 
     def outcome(self) -> Outcome:
         task = self.stages.task
@@ -141,7 +150,8 @@ class _Attempt:
         if end.status is Status.FAILED and shutil.disk_usage(self.stages.run_dir).free < _FULL_BYTES:
             # Which may be its own doing or not; it runs again, at most `max_attempts` times, once its folders are dropped.
             end = Outcome(status=Status.LOST, message=f"the disk of {self.stages.run_dir} was full: {end.message}")
-        return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+        end = replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+        return replace(end, conditions=self.conditions)
 
     @property
     def _trial(self) -> Trial:
@@ -158,9 +168,14 @@ class _Attempt:
         if changed:
             message = f"{stage}: frozen files or data were changed while it ran: {', '.join(changed[:3])}"
             return Outcome(status=Status.TAMPERED, message=message)
+        self.paused = stage == "train" and self._saved(result)
         if stage == "train" and result.obeyed is not None and result.exit_code == 0 and not self._trained():
             return _obeyed(stage, result.obeyed)
         return _failed(stage, result)
+
+    def _saved(self, result: JobResult) -> bool:
+        """Whether training wrote its checkpoint on an order to pause, which holds too if it was told to stop meanwhile."""
+        return self.pausing and result.exit_code == PAUSED_EXIT and self.stages.task.checkpoints
 
     def _trained(self) -> bool:
         """Whether training that ended well under an order did so by itself: it reached its last step, or never reported at all."""
@@ -233,6 +248,8 @@ class _Attempt:
         if stage == "train":
             gpus = sum(amount for name, amount in self.start.resources.items() if name == "gpu")
             self.usage |= {"gpu_s": gpus * result.elapsed_s} if gpus else {}
+            here = hardware_class(self.stages.hardware, self.start.resources, self.start.devices)
+            self.conditions = Conditions(hardware=result.hardware or here, contention=result.contention)
         return result
 
     def _report(self, progress: Progress | None) -> Order | None:
@@ -242,6 +259,7 @@ class _Attempt:
         order = self.control.order
         if order is None or (self.stage != "train" and order.kind != "stop"):
             return None  # cancelling and pausing are about the training: once it has ended they come too late
+        self.pausing |= order.kind == "pause"
         self.control.grace_s = max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0]))
         return replace(order, grace_s=self.control.grace_s)
 
@@ -262,6 +280,8 @@ class _Attempt:
         folders = {name: tree.path for name, tree in inputs.items()} | writable
         env = {**base_environment(task, space.home), **parameter_environment(trial.proposal.params), **own, **expose(folders)}
         timeout_s: float = getattr(task.timeouts, f"{stage}_s")
+        if stage == "train":
+            timeout_s = max(timeout_s - self.start.ran_s, 1.0)
         return Job(
             stage=stage,
             argv=task.command(stage, trial.proposal.params),

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch_rl.controller.journal import read
+from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
-from autoresearch_rl.events import Decide, Entry, Opened, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.joining import remarked
 from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
 
 
@@ -20,10 +21,12 @@ class Seen:
     opened: Opened
     log: HistoryLog
     running: dict[int, Trial] = field(default_factory=dict)
+    paused: dict[int, Trial] = field(default_factory=dict)
     stop: StopCampaign | None = None
     at: str = ""
     elapsed_s: float = 0.0
     _ended: tuple[Trial, Outcome] | None = None
+    _remarks: dict[int, list[Incomparable]] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         """Takes one more entry into account."""
@@ -32,15 +35,20 @@ class Seen:
             case StartTrial(trial=trial):
                 self.log.submit(trial)
                 self.running[trial.number] = trial
+                self.paused.pop(trial.number, None)
                 self.stop = None
+            case Paused(number=number):
+                self.paused[number] = self.running.pop(number)
             case SettledEvent(number=number, outcome=outcome):
-                trial = self.running.pop(number)
+                trial = self.running.pop(number) if number in self.running else self.paused.pop(number)
                 self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
+            case Incomparable(number=number):
+                self._remarks.setdefault(number, []).append(entry.record)
             case Decide(decision=decision):
                 if self._ended is not None:
                     trial, outcome = self._ended
                     final = replace(outcome, status=Status.FAILED) if outcome.status is Status.LOST else outcome
-                    self.log.settle(trial, final)
+                    self.log.settle(trial, remarked(final, self._remarks.pop(trial.number, ())))
                     self._ended = None
                 self.log.decide(decision)
             case Resumed(limits=limits) if "max_trials" in limits:
@@ -59,8 +67,9 @@ def read_campaign(run_dir: Path) -> Seen:
         raise JournalError(f"{run_dir / 'journal.jsonl'} is empty: the campaign had not begun")
     direction: Any = first.record.direction
     seen = Seen(opened=first.record, log=HistoryLog(direction))
-    for entry in entries:
-        seen.take(entry)
+    with all_kept():
+        for entry in entries:
+            seen.take(entry)
     return seen
 
 
@@ -87,6 +96,7 @@ def _summary(seen: Seen, last: int) -> dict[str, Any]:
         "elapsed_s": round(seen.elapsed_s, 3),
         "updated": seen.at,
         "running": [trial.number for trial in seen.running.values()],
+        "paused": [trial.number for trial in seen.paused.values()],
         "leader": history.leader,
         "best": _score(history),
         "trials": _rows(history, last),
@@ -131,6 +141,8 @@ def _print(seen: Seen, run_dir: Path, last: int) -> None:
         console.print(f"best: trial {history.leader} with {seen.opened.metric} {_score(history):.6g}", highlight=False)
     for trial in seen.running.values():
         console.print(f"running: trial {trial.number}, attempt {trial.attempt}", highlight=False)
+    if seen.paused:
+        console.print(f"paused: trials {', '.join(str(number) for number in sorted(seen.paused))}", highlight=False)
     table = Table("trial", "status", "score", "decision", "reason", box=None, pad_edge=False)
     for row in _rows(history, last):
         score = "" if row["score"] is None else f"{row['score']:.6g}"

@@ -109,13 +109,13 @@ class Workspace:
             sealed[f"outputs/{item.name}"] = item.sha256
         return sealed
 
-    def finish(self, trial: Trial, outcome: Outcome, *, keep: bool) -> None:
+    def finish(self, trial: Trial, outcome: Outcome, *, keep: bool, paused: bool = False) -> None:
         """Drops what the trial worked in, unless `keep`, and writes `outcome.json`: in this order, or a full disk stays full."""
         if not keep:
             shutil.rmtree(self.work, ignore_errors=True)
             shutil.rmtree(self.root / "scratch", ignore_errors=True)
             shutil.rmtree(self.evaluation, ignore_errors=True)
-            if outcome.status is not Status.LOST:  # the next attempt goes on from there
+            if outcome.status is not Status.LOST and not paused:  # the next attempt goes on from there
                 shutil.rmtree(self.checkpoint, ignore_errors=True)
         row = {"trial": trial.number, "attempt": trial.attempt, "params": dict(trial.proposal.params), **asdict(outcome)}
         row.pop("curve")
@@ -153,6 +153,11 @@ def lay_out_all(folder: Path, files: Mapping[str, bytes]) -> None:
 def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:
     """The folder of one attempt, `RUN_DIR/trials/NNNN/ATTEMPT`."""
     return run_dir / "trials" / f"{number:04d}" / str(attempt)
+
+
+def drop_checkpoint(run_dir: Path, number: int) -> None:
+    """Drops the checkpoint of a trial that will not go on."""
+    shutil.rmtree(run_dir / "trials" / f"{number:04d}" / "checkpoint", ignore_errors=True)
 
 
 def drop_model(run_dir: Path, number: int, attempt: int) -> None:

@@ -87,6 +87,8 @@ class JobResult:
         stderr_tail: Last lines of stderr, at most 4,000 characters, invalid UTF-8 replaced.
         answer: What came on the answer pipe, None if nothing was asked for.
         tier: Isolation tier it ran in.
+        hardware: Class of the machine that it ran on, the same text for machines that do the same work in the same time; empty for this one.
+        contention: Share of its time, 0 to 1, for which others kept it from CPUs; None where nobody can tell.
         lost: Why the infrastructure, not the stage, ended it; empty otherwise.
         unstartable: Why the command could not be started at all (not found, not executable); empty otherwise.
     """
@@ -100,6 +102,8 @@ class JobResult:
     stderr_tail: str = ""
     answer: str | None = None
     tier: int = 0
+    hardware: str = ""
+    contention: float | None = None
     lost: str = ""
     unstartable: str = ""
 

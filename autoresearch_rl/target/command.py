@@ -203,6 +203,7 @@ def _result(answer: Mapping[str, Any], order: Order | None, lost: str) -> JobRes
         usage={name: float(answer[name]) for name in _USAGE},
         stderr_tail=answer["stderr_tail"],
         answer=answer["answer"],
+        contention=answer["contention"],
         lost=lost or answer["lost"],
         unstartable=answer["unstartable"],
     )

@@ -28,8 +28,8 @@ def emit_progress(
 
     `metrics` maps names to numbers, or to what `float()` takes (numpy scalars, tensors of one element); the rest is left out.
     Outside a campaign this does nothing and returns True. On a cancel or stop order it exits with code 42 (SystemExit), or
-    returns False with `exit_on_cancel=False`. On a pause order it calls `save`, which writes a checkpoint to
-    `$AR_CHECKPOINT_DIR`, and exits with code 43; without `save`, or where that fails, pausing is cancelling.
+    returns False with `exit_on_cancel=False`. On an order to pause, or to stop, it first calls `save`, which writes a checkpoint
+    to `$AR_CHECKPOINT_DIR`, and exits with code 43; without `save`, or where that fails, pausing is cancelling.
     Nothing else is ever raised, whatever is given, and a call takes microseconds.
     """
     # Training is worth more than a report of it: a full disk or a strange metric must not end it.
@@ -40,7 +40,7 @@ def emit_progress(
         order = _channel.order()
     if order is None:
         return True
-    if order == "pause" and save is not None and _saved(save):
+    if order in ("pause", "stop") and save is not None and _saved(save):
         raise SystemExit(PAUSED_EXIT)
     if exit_on_cancel:
         raise SystemExit(CANCELLED_EXIT)

@@ -20,6 +20,7 @@ from autoresearch_rl.events import (
     Decide,
     Entry,
     Failed,
+    Incomparable,
     Interrupted,
     Opened,
     OrderTrial,
@@ -185,6 +186,9 @@ def _notice(record: Record | Reported) -> str:
             return f"the policy failed: {first_line(said)}"
         case OrderTrial(order=order, number=trial):
             return f"trial {trial} is told to {order.kind}: {first_line(order.reason)}"
+        case Incomparable(number=trial, then=then, reason=said):
+            what = {"again": "is measured again, alone", "fail": "has failed", "accept": "counts as it is"}[then]
+            return f"trial {trial} {what}: {first_line(said)}"
         case Interrupted(again=True):
             return "interrupted again: running trials are killed"
         case Interrupted():

@@ -10,6 +10,7 @@ from autoresearch_rl.events import (
     Decide,
     Entry,
     Event,
+    Incomparable,
     Opened,
     Paused,
     Proposed,
@@ -21,7 +22,8 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import Decision, Outcome, Progress, Status, Trial
+from autoresearch_rl.joining import joined, remarked
+from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Row:
 
     Attributes:
         decision: What the keep rule then said of its candidate; None if it said nothing.
+        curve: Learning curve of the last attempt alone; the outcome's has that of parts before it too.
         begun_at: UTC time at which the last attempt started.
         at: UTC time at which it settled.
         elapsed_s: Active seconds of the campaign at that time.
@@ -62,6 +65,7 @@ class Row:
     trial: Trial
     outcome: Outcome
     decision: Decision | None
+    curve: Curve
     begun_at: str
     at: str
     elapsed_s: float
@@ -84,6 +88,7 @@ class Tally:
         opened: The first event, None before it.
         stop: The last effect, None before it, and again after the campaign was resumed.
         running: Attempts that run, by trial number.
+        paused: Attempts that wrote a checkpoint and wait to be taken up again, by trial number.
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
     """
@@ -92,12 +97,16 @@ class Tally:
         self.opened: Opened | None = None
         self.stop: StopCampaign | None = None
         self.running: dict[int, Running] = {}
+        self.paused: dict[int, Running] = {}
         self.counts: Counter[Status] = Counter()
         self.leader: int | None = None
         self._next_seq = self._numbers = self._slots = 0
         self._free: list[int] = []
         self._submitted_s: dict[int, float] = {}
-        self._scores: dict[int, tuple[int, float]] = {}
+        self._parts: dict[int, list[Outcome]] = {}
+        self._totals: dict[int, float] = {}  # by candidate: sum of its scores
+        self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
+        self._remarks: dict[int, list[Incomparable]] = {}
         self._held: Row | None = None
 
     @property
@@ -112,8 +121,8 @@ class Tally:
 
     def mean(self, candidate: int) -> float | None:
         """Mean score of a candidate's trials so far, None without any."""
-        count, total = self._scores.get(candidate, (0, 0.0))
-        return total / count if count else None
+        total = self._totals.get(candidate)
+        return total / (1 + self._repeats[candidate]) if total is not None else None
 
     def gain(self) -> float | None:
         """How much better the leader is than the baseline, positive if better whatever the direction."""
@@ -167,6 +176,8 @@ class Tally:
                     self.running[record.number].resources.pop(name, None)
             case SettledEvent() | Paused():
                 self._leave(entry, record)
+            case Incomparable():
+                self._remark(record)
             case StopCampaign():
                 self.stop = record
             case Resumed():
@@ -190,6 +201,7 @@ class Tally:
             self._slots += 1
             heapq.heappush(self._free, self._slots)
         self._numbers = max(self._numbers, number + 1)
+        self.paused.pop(number, None)
         self.running[number] = Running(
             trial=start.trial,
             slot=heapq.heappop(self._free),
@@ -200,29 +212,46 @@ class Tally:
         )
 
     def _leave(self, entry: Entry, record: SettledEvent | Paused) -> None:
-        running = self._running(record.number, record.attempt)
+        number = record.number
+        running = self._running(number, record.attempt)
+        if running is not None:
+            del self.running[number]
+            heapq.heappush(self._free, running.slot)
+            self._submitted_s[number] = entry.elapsed_s
+        else:
+            running = self.paused.pop(number, None)
         if running is None:
             return
-        del self.running[record.number]
-        heapq.heappush(self._free, running.slot)
-        self._submitted_s[record.number] = entry.elapsed_s
-        if isinstance(record, SettledEvent) and not record.interrupted:
+        if isinstance(record, Paused):
+            self.paused[number] = running
+            self._parts.setdefault(number, []).append(record.part)
+            return
+        outcome = joined(self._parts.pop(number, ()), record.outcome)
+        if record.outcome.status is Status.LOST and self.opened is not None and self.opened.checkpoints:
+            self._parts[number] = [outcome]  # the next attempt goes on from there
+        if not record.interrupted:
             self._held = Row(
                 trial=running.trial,
-                outcome=record.outcome,
+                outcome=outcome,
                 decision=None,
+                curve=record.outcome.curve,
                 begun_at=running.at,
                 at=entry.at,
                 elapsed_s=entry.elapsed_s,
             )
+
+    def _remark(self, record: Incomparable) -> None:
+        """The attempt that settled just now does not count, or counts all the same."""
+        self._remarks.setdefault(record.number, []).append(record)
+        if record.then == "again":
+            self._held = None
 
     def _decide(self, decision: Decision, elapsed_s: float) -> Row | None:
         row, self._held = self._held, None
         if row is not None and root(row.trial) != decision.candidate:
             row, self._held = None, row
         if row is not None:
-            row = replace(row, decision=decision, outcome=_final(row.trial, row.outcome))
-            self._count(row)
+            row = self._count(replace(row, decision=decision, outcome=_final(row.trial, row.outcome)))
         if decision.leads:
             self.leader = decision.candidate
         self._submit(len(decision.repeats), elapsed_s)
@@ -230,11 +259,16 @@ class Tally:
 
     def _count(self, row: Row | None) -> Row | None:
         if row is not None:
+            row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
             self._submitted_s.pop(row.trial.number, None)
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
-                count, total = self._scores.get(root(row.trial), (0, 0.0))
-                self._scores[root(row.trial)] = count + 1, total + row.outcome.score
+                candidate = root(row.trial)
+                if candidate in self._totals:
+                    self._totals[candidate] += row.outcome.score
+                    self._repeats[candidate] += 1
+                else:
+                    self._totals[candidate] = row.outcome.score
         return row
 
 

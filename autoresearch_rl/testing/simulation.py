@@ -15,10 +15,13 @@ from autoresearch_rl.events import (
     Effect,
     Entry,
     Event,
+    Incomparable,
     OrderTrial,
+    Paused,
     Progressed,
     Record,
     SettledEvent,
+    Spare,
     StartTrial,
     StopCampaign,
 )
@@ -36,12 +39,14 @@ class FakeRun:
         outcome: How it ends then.
         reports: Progress by virtual seconds since its start.
         obeys_s: Virtual seconds between an order and its end.
+        part: What it came to when it was paused.
     """
 
     seconds: float
     outcome: Outcome
     reports: Mapping[float, Progress] = field(default_factory=dict)
     obeys_s: float = 0.1
+    part: Outcome = field(default_factory=lambda: Outcome(status=Status.CANCELLED))
 
 
 @dataclass
@@ -106,11 +111,16 @@ class Simulation:
 
     def _stale(self, event: Event) -> bool:
         """Whether an event is of an attempt that an order has ended meanwhile."""
-        if not isinstance(event, SettledEvent | Progressed):
+        if not isinstance(event, SettledEvent | Progressed | Paused):
             return False
         key = (event.number, event.attempt)
         if key not in self._live:
             return True
+        if isinstance(event, Paused):
+            stale = self._ordered[key].kind != "pause"  # another order came before it had obeyed
+            if not stale:
+                del self._live[key]
+            return stale
         if isinstance(event, SettledEvent):
             if key in self._ordered and event.outcome.status not in (Status.LOST, Status.CANCELLED):
                 return True
@@ -130,13 +140,19 @@ class Simulation:
                 ended = SettledEvent(number=trial.number, attempt=trial.attempt, outcome=made_up.outcome)
                 self._later(self.now_s + made_up.seconds, ended)
             case OrderTrial(number=number, attempt=attempt, order=order):
-                self._ordered[number, attempt] = order
-                lost = order.kind == "stop"
-                outcome = Outcome(status=Status.LOST if lost else Status.CANCELLED, message=order.reason)
-                ended = SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=lost)
-                wait_s = 0.0 if effect.kill else self._live[number, attempt].obeys_s
-                self._later(self.now_s + wait_s, ended)
+                self._give_order(number, attempt, order, kill=effect.kill)
             case StopCampaign():
                 self.stop = effect
-            case Decide():
+            case Decide() | Incomparable() | Spare():
                 pass
+
+    def _give_order(self, number: int, attempt: int, order: Order, *, kill: bool) -> None:
+        key, lost = (number, attempt), order.kind == "stop"
+        paused = FakeRun(seconds=0.0, outcome=Outcome(status=Status.CANCELLED), obeys_s=0.0)
+        made_up = self._live.setdefault(key, paused)
+        self._ordered[key] = order
+        outcome = Outcome(status=Status.LOST if lost else Status.CANCELLED, message=order.reason)
+        ended: Event = SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=lost)
+        if order.kind == "pause":
+            ended = Paused(number=number, attempt=attempt, part=made_up.part)
+        self._later(self.now_s + (0.0 if kill else made_up.obeys_s), ended)

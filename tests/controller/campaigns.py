@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.events import Opened, StartTrial
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Outcome, Proposal, Status
+from autoresearch_rl.trial import Ask, Curve, Direction, History, Order, Outcome, Proposal, Settled, Status
 
 SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
 FILES = {"train.py": "x = 1\n"}
@@ -33,6 +33,28 @@ class Uniform:
         seen = len(ask.history) + len(ask.history.pending)
         count = max(0, min(ask.count, self.left - seen))
         return [Proposal(params={"x": float(ask.rng.uniform())}, source="uniform") for _ in range(count)]
+
+
+class Condemning:
+    """Base of cancel rules without memory, for which `doomed` says what becomes of a curve."""
+
+    metric = ""
+
+    def doomed(self, curve: Curve) -> Order | None:
+        raise NotImplementedError
+
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Condemning:
+        self.metric = metric
+        return self
+
+    def report(self, number: int, curve: Curve, history: History) -> Order | None:
+        return self.doomed(curve)
+
+    def settled(self, settled: Settled, history: History) -> None:
+        pass
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        return ()
 
 
 class Scripted:

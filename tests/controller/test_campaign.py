@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.cancelling import ForecastRule
+from autoresearch_rl.controller.forecasting import ForecastRule
 from autoresearch_rl.controller.keeping import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,
@@ -26,8 +26,8 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Curve, Outcome, Progress, Proposal, Status
-from tests.controller.campaigns import Scripted, Uniform, heavy_tail, ok, opened, simulation
+from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Proposal, Status
+from tests.controller.campaigns import Condemning, Scripted, Uniform, heavy_tail, ok, opened, simulation
 
 
 def play(sim: Simulation, tmp_path: Path) -> StopCampaign:
@@ -296,13 +296,11 @@ def test_strict_rule_keeps_what_beats_the_leader(tmp_path: Path) -> None:
     assert (view.leader, view.confirmed) == (3, 3)
 
 
-class CancelBelow:
+class CancelBelow(Condemning):
     """Cancels what reports a loss above a bar."""
 
-    def judge(self, curve: Any, metric: str, history: Any) -> Any:
-        from autoresearch_rl.trial import Order
-
-        return Order(kind="cancel", reason="doomed") if curve.metrics[metric][-1] > 5 else None
+    def doomed(self, curve: Curve) -> Order | None:
+        return Order(kind="cancel", reason="doomed") if curve.metrics[self.metric][-1] > 5 else None
 
 
 def reporting(start: StartTrial) -> FakeRun:

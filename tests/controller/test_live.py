@@ -16,17 +16,18 @@ from typing import Any, Self
 import pytest
 
 from autoresearch_rl.controller.campaign import Campaign
+from autoresearch_rl.controller.inbox import ask_stop
 from autoresearch_rl.controller.journal import Journal, read
 from autoresearch_rl.controller.keeping import StrictRule
-from autoresearch_rl.controller.live import Clock, Live, ask_stop
+from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.errors import EvaluatorError, JournalError
 from autoresearch_rl.events import Entry, Opened, OrderTrial, Reported, Requested, SettledEvent, StartTrial, StopCampaign
-from autoresearch_rl.trial import History, Order, Outcome, Progress, Status
-from tests.controller.campaigns import FILES, SPACE, Uniform, ok
+from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Status
+from tests.controller.campaigns import FILES, SPACE, Condemning, Uniform, ok
 
 
 @dataclass
@@ -79,7 +80,6 @@ class Rig:
                 run_dir=self.run_dir,
                 clock=Clock(),
                 kill=self.killed.set,
-                watched=settings.cancel is not None,
             )
             opened = Opened(
                 campaign="C",
@@ -260,8 +260,8 @@ def test_a_dead_journal_ends_the_campaign_and_kills_children(tmp_path: Path) -> 
     assert rig.killed.is_set()
 
 
-class CancelAtOnce:
-    def judge(self, curve: Any, metric: str, history: Any) -> Order:
+class CancelAtOnce(Condemning):
+    def doomed(self, curve: Curve) -> Order:
         return Order(kind="cancel", reason="doomed")
 
 
@@ -270,8 +270,6 @@ def test_a_cancel_order_reaches_a_running_trial(tmp_path: Path) -> None:
     waits: list[float] = []
 
     def body(start: StartTrial, control: Control) -> Outcome:
-        from autoresearch_rl.trial import Curve
-
         curve = Curve(steps=(1.0,), elapsed_s=(0.0,), metrics={"loss": (1.0,)})
         if start.trial.number == 0:
             return ok(1.0, curve=curve)

@@ -19,8 +19,8 @@ from autoresearch_rl.errors import ConfigError
 from autoresearch_rl.events import AskPolicy, Decide, StartTrial
 from autoresearch_rl.policy.static import Static
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Curve, Decision, History, Order, Outcome, Progress, Status
-from tests.controller.campaigns import SPACE, Uniform, ok, opened, simulation
+from autoresearch_rl.trial import Curve, Decision, Order, Outcome, Progress, Status
+from tests.controller.campaigns import SPACE, Condemning, Uniform, ok, opened, simulation
 
 Score = Callable[[int, int], float | Status]  # by candidate and seed, to be minimised
 
@@ -260,10 +260,10 @@ def test_without_a_score_of_the_baseline_the_first_one_takes_its_place(tmp_path:
     assert repeats_of(sim)[1] >= 2
 
 
-class CancelAll:
+class CancelAll(Condemning):
     """Every report condemns."""
 
-    def judge(self, curve: Curve, metric: str, history: History) -> Order | None:
+    def doomed(self, curve: Curve) -> Order | None:
         return Order(kind="cancel", reason="doomed")
 
 
@@ -274,7 +274,7 @@ def test_repeats_are_never_cancelled(tmp_path: Path) -> None:
         return FakeRun(seconds=1, outcome=ok(1.0, curve=curve), reports={0.5: report})
 
     rule: CancelRule = CancelAll()
-    sim = simulation(tmp_path, run_trial, keep=NoiseRule("loss"), cancel=rule, max_trials=10)
+    sim = simulation(tmp_path, run_trial, keep=NoiseRule("loss"), cancel=rule, control_share=0.0, max_trials=10)
     sim.run([opened(sim, tmp_path)])
     statuses = {s.trial.number: s.outcome.status for s in sim.campaign.log.settled}
     assert [statuses[n] for n in range(3)] == [Status.OK] * 3

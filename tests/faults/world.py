@@ -36,7 +36,7 @@ from autoresearch_rl.events import (
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import Ask, Budget, Curve, Decision, History, Order, Outcome, Progress, Proposal, Status, Trial
-from tests.controller.campaigns import FILES, SPACE, ok
+from tests.controller.campaigns import FILES, SPACE, Condemning, ok
 
 ASK_S = 0.3
 TRIALS = 7
@@ -148,12 +148,12 @@ class Uniform:
         return [Proposal(params={"x": float(ask.rng.uniform())}, memo={"left": left}) for _ in range(ask.count)]
 
 
-class CancelSome:
+class CancelSome(Condemning):
     """Cancels every third trial once it has reported twice."""
 
-    def judge(self, curve: Curve, metric: str, history: History) -> Order | None:
-        doomed = len(curve.steps) >= 2 and curve.metrics[metric][-1] > 0.6
-        return Order(kind="cancel", reason=f"{metric} is too large") if doomed else None
+    def doomed(self, curve: Curve) -> Order | None:
+        doomed = len(curve.steps) >= 2 and curve.metrics[self.metric][-1] > 0.6
+        return Order(kind="cancel", reason=f"{self.metric} is too large") if doomed else None
 
 
 class RepeatOnce:
