@@ -63,7 +63,9 @@ def from_rust() -> tuple[list[Row], str]:
 
 def _run(command: list[str], more: dict[str, str]) -> str:
     try:
-        made = subprocess.run(command, cwd=ROOT, env=os.environ | more, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        made = subprocess.run(
+            command, cwd=ROOT, env=os.environ | more, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"stopped after {LIMIT_S} s\n"
     failed = f"exit {made.returncode}: {made.stderr.strip().splitlines()[-1:]}\n" if made.returncode else ""
