@@ -31,6 +31,8 @@ def joined(parts: Sequence[Outcome], last: Outcome) -> Outcome:
 
 def _end_to_end(curves: Sequence[Curve]) -> Curve:
     """One curve: of each part, what lies before the first step of the next one, with the seconds of training running on."""
+    if not curves:
+        return Curve()
     steps: list[float] = []
     elapsed_s: list[float] = []
     names = sorted({name for curve in curves for name in curve.metrics})
@@ -47,5 +49,5 @@ def _end_to_end(curves: Sequence[Curve]) -> Curve:
         steps=tuple(steps),
         elapsed_s=tuple(elapsed_s),
         metrics={name: tuple(values) for name, values in metrics.items()},
-        step_target=curves[-1].step_target if curves else None,
+        step_target=curves[-1].step_target,
     )

@@ -157,7 +157,7 @@ class _ForecastJudge:
             self._measure(settled.outcome.curve, before)
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
-        return tuple(paused)
+        return ()
 
     def _ends(self, settled: Settled) -> bool:
         """Whether a curve has an end that could be compared, although it is not kept."""
