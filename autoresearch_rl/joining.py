@@ -79,7 +79,7 @@ def _end_to_end(curves: Sequence[Curve]) -> Curve:
     names = sorted({name for curve in curves for name in curve.metrics})
     metrics: dict[str, list[float]] = {name: [] for name in names}
     before_s = 0.0
-    for curve, after in zip(curves, [*curves[1:], None], strict=True):
+    for curve, after in zip(curves, [*curves, None][1:], strict=True):
         kept = len(curve.steps) if after is None else bisect_left(curve.steps, after.steps[0])
         steps += curve.steps[:kept]
         elapsed_s += [before_s + second for second in curve.elapsed_s[:kept]]

@@ -17,7 +17,7 @@ from autoresearch_rl.joining import joined, remarked
 from autoresearch_rl.telemetry.ledger import Ledger
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import Conditions, Outcome, Proposal, Settled, StageSpan, Status, Trial
-from tests.controller.campaigns import Uniform, ok, opened, simulation
+from tests.controller.campaigns import ok, opened, simulation
 
 BOX = "CPU X, 2 cores"
 
@@ -90,7 +90,8 @@ def test_a_trial_that_never_can_be_compared_fails_without_a_score(tmp_path: Path
     assert lines[0].startswith("others kept its training from CPUs for 43 % of its time")
     assert lines[0].endswith("measured 3 times (controller.max_attempts)")
     assert [line.split(":")[0] for line in lines[1:]] == ["attempt 1 did not count", "attempt 2 did not count"]
-    assert sim.stop is not None and not sim.stop.failed
+    assert sim.stop is not None
+    assert not sim.stop.failed
 
 
 def test_a_disturbed_baseline_is_measured_again(tmp_path: Path) -> None:
@@ -201,7 +202,8 @@ def test_resuming_on_other_hardware_is_refused_and_names_both() -> None:
         resumed_on(other, Conditions(hardware=BOX))
     (problem,) = caught.value.problems
     assert problem.code == "hardware-changed"
-    assert "CPU X, 2 cores" in problem.message and "CPU Y, 8 cores" in problem.message
+    assert "CPU X, 2 cores" in problem.message
+    assert "CPU Y, 8 cores" in problem.message
     resumed_on({"cpu": "CPU X", "cores": "2"}, Conditions(hardware=BOX))
     resumed_on(other, Conditions(hardware=BOX), binds=False)
     resumed_on(other, Conditions(hardware="a node elsewhere"))  # a remote target's; this machine does not matter
