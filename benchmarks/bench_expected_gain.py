@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import optuna
 from optuna.terminator import BestValueStagnationEvaluator, RegretBoundEvaluator
 
@@ -29,6 +30,7 @@ from autoresearch_rl.controller.stopping import StopRule, no_improvement
 from autoresearch_rl.trial import Decision, HistoryLog, Outcome, Proposal, Status, Trial
 from benchmarks.recorded import recorded
 
+Array = npt.NDArray[np.float64]
 TRIALS, NEXT, LEAST = 140, 10, 0.01
 MOMENTS = (20, 30, 50, 80, 120)
 REGRET_CAMPAIGNS = 2
@@ -86,23 +88,23 @@ def sources(campaigns: int) -> Iterator[Source]:
     """All sources, scores scaled."""
     rng = np.random.default_rng(0)
     if os.environ.get("ARRL_SHARED"):
-        families: dict[str, list[Sequence[float]]] = {}
+        families: dict[str, list[list[float]]] = {}
         for pool in recorded("curves").load_pools("dev"):
             finals = pool.finals[np.isfinite(pool.finals)]
             if not pool.subset and len(finals) >= TRIALS and np.subtract(*np.percentile(finals, [75, 25])) > 0:
-                drawn = [_scaled(finals)[rng.permutation(len(finals))[:TRIALS]] for _ in range(campaigns // 4)]
+                drawn = [_scaled(finals)[rng.permutation(len(finals))[:TRIALS]].tolist() for _ in range(campaigns // 4)]
                 families.setdefault(pool.family, []).extend(drawn)
         yield from (Source(name=family, scores=drawn) for family, drawn in families.items())
-    draws: Mapping[str, Callable[[], np.ndarray]] = {
+    draws: Mapping[str, Callable[[], Array]] = {
         "normal": lambda: rng.normal(size=TRIALS) / 1.35,
         "lognormal": lambda: rng.lognormal(size=TRIALS) / 1.45,
         "negative lognormal": lambda: -rng.lognormal(size=TRIALS) / 1.45,
         "uniform": lambda: rng.random(TRIALS) * 2,
     }
     for name, draw in draws.items():
-        yield Source(name=name, scores=[draw() for _ in range(campaigns)])
+        yield Source(name=name, scores=[draw().tolist() for _ in range(campaigns)])
     for noise in (0.5, 1.0, 2.0):
-        drawn = [draws["normal"]() for _ in range(campaigns)]
+        drawn = [draws["normal"]().tolist() for _ in range(campaigns)]
         yield Source(name=f"normal, noise {noise:g} sd", scores=drawn, noise=noise / 1.35)
     for name, (function, size) in FUNCTIONS.items():
         studies = [_searched(function, size, seed) for seed in range(max(2, campaigns // 20))]
@@ -111,23 +113,24 @@ def sources(campaigns: int) -> Iterator[Source]:
         yield Source(name=f"TPE, {name}", scores=[[v / scale for v in of] for of in values], studies=studies)
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
-    return values / np.subtract(*np.percentile(values, [75, 25]))
+def _scaled(values: Array) -> Array:
+    low, high = np.percentile(values, [25, 75])
+    return values / float(high - low)
 
 
-def _rosenbrock(x: np.ndarray) -> float:
+def _rosenbrock(x: Array) -> float:
     x = 4 * x - 2
     return float(np.log1p(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)))
 
 
-FUNCTIONS: Mapping[str, tuple[Callable[[np.ndarray], float], int]] = {
+FUNCTIONS: Mapping[str, tuple[Callable[[Array], float], int]] = {
     "sphere": (lambda x: float(np.sum((x - 0.3) ** 2)), 5),
     "log Rosenbrock": (_rosenbrock, 4),
     "Rastrigin": (lambda x: float(np.sum((6 * x - 3) ** 2 + 10 - 10 * np.cos(2 * np.pi * (6 * x - 3)))), 4),
 }
 
 
-def _searched(function: Callable[[np.ndarray], float], size: int, seed: int) -> optuna.Study:
+def _searched(function: Callable[[Array], float], size: int, seed: int) -> optuna.Study:
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     for _ in range(TRIALS):
         trial = study.ask()
