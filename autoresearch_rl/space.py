@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from autoresearch_rl.errors import ConfigError
-from autoresearch_rl.parameter import Parameter
+from autoresearch_rl.parameter import Parameter, Range
 from autoresearch_rl.space_config import read_parameters
 from autoresearch_rl.trial import Params, ParamValue
 
@@ -80,6 +80,20 @@ class SearchSpace:
             if wrong:
                 return wrong
         return ""
+
+    def completed(self, given: Mapping[str, object], base: Params) -> dict[str, ParamValue]:
+        """Complete parameters: `given`, the others as in `base`, whole numbers of float ranges as floats.
+
+        Raises ValueError with a sentence that names parameter, value and remedy.
+        """
+        complete: dict[str, Any] = {**base, **given}
+        wrong = self.check(complete)
+        if wrong:
+            raise ValueError(wrong)
+        for parameter in self.parameters:
+            if isinstance(parameter, Range) and not parameter.integer:
+                complete[parameter.name] = float(complete[parameter.name])
+        return complete
 
     def active(self, params: Params) -> frozenset[str]:
         """Names of the parameters that count in `params`, which must be complete and inside."""

@@ -89,7 +89,7 @@ def init(arguments: list[str]) -> int:
 def stop(arguments: list[str]) -> int:
     """Asks a live campaign to stop."""
     run_dir: Path = parser("stop").parse_args(arguments).run_dir
-    from autoresearch_rl.controller.live import ask_stop
+    from autoresearch_rl.controller.inbox import ask_stop
 
     ask_stop(run_dir)
     print(f"{run_dir} is asked to stop.")

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.comparability import Comparability
 from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.controller.stopping import stop_rules
+from autoresearch_rl.controller.stopping import Ending, stop_rules, unfit
 from autoresearch_rl.errors import PatchError
 from autoresearch_rl.events import (
     AskPolicy,
@@ -37,21 +38,11 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Outcome, Proposal, Settled, Status, Trial
+from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Proposal, Settled, Status, Trial
+from autoresearch_rl.waiting import PERSON, requested_proposal
 
 _POLICY_ERRORS_IN_A_ROW = 3
-_SPARE_TIME = 1.25  # that paused trials get at the end, over what they are expected to need
-
-
-@dataclass
-class _Ending:
-    """Why no more trials are started; `finishes`: but for paused ones that are worth it."""
-
-    reason: str
-    finishes: bool = False
-    failed: bool = False
-    interrupted: bool = False
-    signal: int = 0
+_SPARE_TIME = 1.25  # that the best paused trial gets at the end, over what it is expected to need
 
 
 class Campaign:
@@ -93,9 +84,15 @@ class Campaign:
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
-        self._asked_s = self._ask_s = self._trial_s = 0.0
-        self._ending: _Ending | None = None
+        self._held: list[Proposal] = []  # have no trial yet: the baseline has not settled, or all of `max_trials` are given away
+        self._pace = Pace()
+        self._ending: Ending | None = None
         self._stopped = False
+
+    @property
+    def watches(self) -> bool:
+        """Whether reports of running trials decide anything; they need not be journalled otherwise."""
+        return self._race.watches
 
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
@@ -115,13 +112,16 @@ class Campaign:
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
                 reason = "interrupted"
-                effects = self._end(_Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
+                effects = self._end(Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
-                effects = self._end(_Ending("stopped on request", interrupted=True), order=True)
+                effects = self._end(Ending("stopped on request", interrupted=True), order=True)
+            case Requested(request="enqueue"):
+                self._held.append(requested_proposal(event))
+                effects = []
             case Resumed():
                 effects = self._resume(event, elapsed_s)
             case Failed():
-                effects = self._end(_Ending(event.message, failed=True), order=True, kill=True)
+                effects = self._end(Ending(event.message, failed=True), order=True, kill=True)
             case _:
                 effects = []
         return effects + self._fill(elapsed_s, seq + len(effects))
@@ -137,24 +137,23 @@ class Campaign:
 
     def _take(self, event: Proposed, elapsed_s: float) -> list[Effect]:
         self._open_ask = None
-        self._ask_s = _smooth(self._ask_s, elapsed_s - self._asked_s)
+        self._pace.answered(elapsed_s)
         if event.error:
             self._errors += 1
             if self._errors >= _POLICY_ERRORS_IN_A_ROW:
-                return self._end(_Ending(f"the policy failed {self._errors} times in a row: {event.error}", failed=True))
+                return self._end(Ending(f"the policy failed {self._errors} times in a row: {event.error}", failed=True))
             return []
         self._errors = 0
         self._exhausted = not event.proposals
-        effects: list[Effect] = []
-        for proposal in event.proposals:
-            parent = self.log.view().leader if proposal.parent is None else proposal.parent
-            effects += self._submit(replace(proposal, parent=0 if parent is None else parent))
-        return effects
+        leader = self.log.view().leader or 0
+        self._held += [replace(p, parent=leader if p.parent is None else p.parent) for p in event.proposals]
+        return []
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
         trial = self._running.get(event.number)
-        if trial is None or trial.attempt != event.attempt or event.number in self._ordered or self._ending:
-            return []  # what ends the campaign has ordered already
+        over = self._ending is not None and not self._ending.finishes  # what ends the campaign has ordered already
+        if over or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
+            return []
         effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
         if isinstance(effect, OrderTrial):
             self._ordered.add(event.number)
@@ -183,8 +182,7 @@ class Campaign:
             effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
             return effects + self._go_on(event.number)
         self._exhausted = False
-        # Geometric: times have heavy tails, and one long trial says nothing of how many short ones end meanwhile.
-        self._trial_s = self._trial_s**0.7 * outcome.elapsed_s**0.3 if self._trial_s > 0 else outcome.elapsed_s
+        self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
         for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
@@ -195,8 +193,8 @@ class Campaign:
                 effects += self._repeat(root)
         self._ask_whether_to_end(elapsed_s)
         effects += self._free(event.number) + self._go_on(event.number)
-        if trial.number == 0 and (reason := self._unfit(outcome)):
-            effects += self._end(_Ending(reason, failed=True))
+        if trial.number == 0 and (reason := unfit(outcome, self.settings, self._progress_metric if self.watches else "")):
+            effects += self._end(Ending(reason, failed=True))
         return effects
 
     def _resume(self, event: Resumed, elapsed_s: float) -> list[Effect]:
@@ -208,10 +206,13 @@ class Campaign:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
         self._ending, self._stopped = None, False
+        self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
-        if baseline is not None and (reason := self._unfit(baseline.outcome)):
-            return self._end(_Ending(reason, failed=True))
+        if baseline is not None and (
+            reason := unfit(baseline.outcome, self.settings, self._progress_metric if self.watches else "")
+        ):
+            return self._end(Ending(reason, failed=True))
         self._ask_whether_to_end(elapsed_s)
         return [] if self._orphans else self._start_waiting()
 
@@ -230,22 +231,9 @@ class Campaign:
         return []
 
     def _start_waiting(self) -> list[Effect]:
-        numbers = self._suspects[:1] or sorted(self._waiting)
-        return (
-            [] if self._ending else [e for number in numbers for e in self._start(self._pool.submit(number, self._needs(number)))]
-        )
-
-    def _unfit(self, baseline: Outcome) -> str:
-        """Why a campaign cannot go on from this baseline, empty if it can."""
-        if baseline.score is None:
-            said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
-            return said if self.settings.require_baseline else ""
-        if self.settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
-            return (
-                f"the baseline (trial 0) reported no {self._progress_metric!r}, which controller.cancel needs; "
-                "call emit_progress in training, or set controller/cancel=off"
-            )
-        return ""
+        order = sorted(self._waiting.values(), key=lambda t: (t.attempt == 1, t.proposal.source != PERSON, t.number))
+        numbers = self._suspects[:1] or [trial.number for trial in order]
+        return [] if self._ending else [e for number in numbers for e in self._start(self._line_up(number))]
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal) -> list[Effect]:
@@ -272,7 +260,23 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         held = self._ending or self._orphans or self._suspects
-        return [] if held else self._start(self._pool.submit(trial.number, self._needs(trial.number)))
+        return [] if held else self._start(self._line_up(trial.number))
+
+    def _line_up(self, number: int) -> list[Grant]:
+        """Submits a trial to the pool; one that a person wants goes before all others that wait."""
+        first = self._waiting[number].proposal.source == PERSON
+        behind = [n for n in self._pool.waiting if self._waiting[n].proposal.source != PERSON] if first else []
+        for waiting in reversed(behind):  # the head last, so that nothing is granted meanwhile
+            self._pool.withdraw(waiting)
+        return [grant for key in (number, *behind) for grant in self._pool.submit(key, self._needs(key))]
+
+    def _number_held(self) -> list[Effect]:
+        """Makes trials of the proposals that have none, as far as may be; those of a person first."""
+        self._held.sort(key=lambda proposal: proposal.source != PERSON)
+        effects: list[Effect] = []
+        while self._held and self._left() > 0 and len(self.log.settled):
+            effects += self._submit(self._held.pop(0))
+        return effects
 
     def _needs(self, number: int) -> Mapping[str, float]:
         return self._comparability.request(number, self._request, self.settings)
@@ -291,7 +295,7 @@ class Campaign:
             effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s))
         return effects
 
-    def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
+    def _end(self, ending: Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
         """No trial starts from here on; the running ones may be told to stop."""
         if self._stopped:
             return []
@@ -314,25 +318,26 @@ class Campaign:
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             limit_s = self.settings.max_wall_s
             if reason is not None:
-                self._end(_Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
-            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.rest_s(history):
+                self._end(Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
+            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.finish_s(history):
                 left_s = limit_s - elapsed_s
                 reason = f"{left_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
-                self._end(_Ending(reason, finishes=True))
+                self._end(Ending(reason, finishes=True))
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
-        effects = self._revive()
+        effects = self._number_held() + self._revive()
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
-            self._open_ask, self._asked_s = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted), elapsed_s
+            self._open_ask = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted)
+            self._pace.asked(elapsed_s)
             return [*effects, self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return effects
         if self._ending is None and self._waiting:
             return effects
-        ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
+        ending = self._ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
         if self._race.paused and not (ending.interrupted or ending.failed):
             return effects + self._give_up(ending)
         self._stopped = True
@@ -355,7 +360,7 @@ class Campaign:
             effects += self._start(self._pool.submit(again.number, self._needs(again.number)))
         return effects
 
-    def _give_up(self, ending: _Ending) -> list[Effect]:
+    def _give_up(self, ending: Ending) -> list[Effect]:
         """Cancels what is still paused at the end; the campaign stops when they have settled."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
         self._ordered.update(numbers)
@@ -364,7 +369,9 @@ class Campaign:
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
-        return int(min(self._startable() + self._lookahead() - len(self._waiting), self._left() - self._reserve))
+        return int(
+            min(self._startable() + self._pace.lookahead(self.settings) - len(self._waiting), self._left() - self._reserve)
+        )
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
@@ -381,17 +388,3 @@ class Campaign:
             trials=None if limit is None else max(0, limit - self._numbers),
             wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
         )
-
-    def _lookahead(self) -> int:
-        if self.settings.lookahead != "auto":
-            return self.settings.lookahead
-        if self._ask_s <= 0 or self._trial_s <= 0:
-            return 0
-        # Trials that end while one ask is answered: below a tenth, waiting costs less than deciding on older knowledge.
-        ended = self.settings.concurrency * self._ask_s / self._trial_s
-        # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
-        return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * self.settings.concurrency)
-
-
-def _smooth(average: float, value: float) -> float:
-    return value if average == 0 else 0.7 * average + 0.3 * value

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.journal import Journal, in_use, storable
+from autoresearch_rl.controller.inbox import Inbox
+from autoresearch_rl.controller.journal import Journal
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.controller.workspace import drop_checkpoint, drop_model, point_best
-from autoresearch_rl.errors import ArrlError, JournalError
+from autoresearch_rl.errors import ArrlError
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -36,6 +38,7 @@ from autoresearch_rl.events import (
     Released,
     Reported,
     Requested,
+    Resumed,
     SettledEvent,
     Spare,
     StartTrial,
@@ -75,7 +78,8 @@ class Live:
     Attributes:
         kill: Kills every child at once; called on a second Ctrl-C and on errors.
         patience_s: Seconds after the end of its time, or of an order's grace, in which a trial's target must have answered.
-        watched: Whether a cancel rule wants to see the reports.
+        past: What the sinks have not been shown yet; of a resumed campaign all that happened before.
+        taken: Ids of requests that the journal holds already.
     """
 
     campaign: Campaign
@@ -85,13 +89,13 @@ class Live:
     run_dir: Path
     clock: Clock
     kill: Callable[[], object]
-    watched: bool = False
+    past: deque[Entry] = field(default_factory=deque)
     patience_s: float = 60.0
+    taken: Sequence[str] = ()
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
     _controls: dict[tuple[int, int], Control] = field(default_factory=dict)
     _end: StopCampaign | None = None
     _polled_s: float = 0.0
-    _taken: set[str] = field(default_factory=set)
 
     def run(self, begin: Sequence[Event], trials: RunTrial) -> tuple[StopCampaign, History]:
         """Begins with these events; returns why it ended, and its history.
@@ -99,26 +103,35 @@ class Live:
         Raises JournalError where the journal cannot be written; children are dead then.
         """
         self._trials = trials
+        self._requests = Inbox(self.run_dir, self.taken)
         with ExitStack() as stack:
+            stack.callback(self._catch_up, math.inf)
             stack.enter_context(self._signals())
             stack.callback(self.kill)
             stack.enter_context(self.proposer.running(self.inbox.put))
             for event in begin:
                 self._post(event)
+                if isinstance(event, Resumed):  # a person's proposals go before what starts when the lost trials have settled
+                    self._take_requests()
             while self._end is None:
                 self._post(self._next())
         return self._end, self.campaign.log.view()
+
+    def _take_requests(self) -> None:
+        while (request := self._requests.next(self.proposer.space, self.campaign.log.view())) is not None:
+            self._post(request)
 
     def _next(self) -> Event:
         """The next event; reports are shown on the way, requests and dead targets are looked for twice a second."""
         while True:
             if self.clock() - self._polled_s >= _POLL_S:
                 self._polled_s = self.clock()
-                found = self._overdue() or self._request()
+                found = self._overdue() or self._requests.next(self.proposer.space, self.campaign.log.view())
                 if found is not None:
                     return found
+            self._catch_up(self.clock() + _POLL_S)
             try:
-                event = self.inbox.get(timeout=_POLL_S)
+                event = self.inbox.get(timeout=_POLL_S if not self.past else 0)
             except queue.Empty:
                 continue
             if (
@@ -128,8 +141,8 @@ class Live:
                 continue  # of a worker that was given up
             if not isinstance(event, Reported):
                 return event
-            self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
-            if self.watched and event.progress is not None:
+            self._show(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
+            if self.campaign.watches and event.progress is not None:
                 return Progressed(number=event.number, attempt=event.attempt, progress=event.progress)
 
     def _post(self, event: Event) -> None:
@@ -138,12 +151,24 @@ class Live:
             self._controls.pop((event.number, event.attempt), None)
         elapsed_s = round(self.clock(), 6)  # as the journal has it, so that replay decides on the same number
         entries = [self.journal.append(event, elapsed_s)]
+        if isinstance(event, Requested):
+            self._requests.done(event)
         effects = self.campaign.advance(event, elapsed_s, entries[0].seq)
         entries += [self.journal.append(effect, elapsed_s) for effect in effects]
         for effect in effects:
             self._carry_out(effect, elapsed_s)
         for entry in entries:
-            self.sink.record(entry)
+            self._show(entry)
+
+    def _show(self, entry: Entry) -> None:
+        """Shows the sinks one entry: this one, or while they have to catch up the oldest that they have not seen."""
+        self.past.append(entry)
+        self.sink.record(self.past.popleft())
+
+    def _catch_up(self, until_s: float) -> None:
+        """Shows the sinks what they have not seen while nothing else is to be done: trials do not wait for telemetry."""
+        while self.past and (until_s == math.inf or (self.inbox.empty() and self.clock() < until_s)):
+            self.sink.record(self.past.popleft())
 
     def _carry_out(self, effect: Effect, elapsed_s: float) -> None:
         match effect:
@@ -229,28 +254,6 @@ class Live:
         except OSError as error:
             _LOG.warning("trial %d: %s", number, error)
 
-    def _request(self) -> Requested | None:
-        """The oldest request file of the run directory's inbox, which is deleted once it is read."""
-        folder = self.run_dir / "inbox"
-        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-            if path.name in self._taken:
-                continue
-            self._taken.add(path.name)  # what cannot be deleted (another user's) is taken once all the same
-            try:
-                raw: Mapping[str, object] = json.loads(path.read_text())
-                request = Requested(request=str(raw["request"]), arguments=dict(raw))
-                if not storable(request.arguments):
-                    raise ValueError("it holds what the journal cannot")
-            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-                _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
-                with suppress(OSError):
-                    path.rename(path.with_suffix(".bad"))
-                continue
-            with suppress(OSError):
-                path.unlink()
-            return request
-        return None
-
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """SIGINT and SIGTERM become events."""
@@ -270,29 +273,3 @@ class Live:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-
-
-def ask_stop(run_dir: Path) -> Path:
-    """Puts a stop request into a live campaign's inbox, atomically; returns the file.
-
-    Raises JournalError if it is no run directory, or no controller runs there.
-    """
-    if not (run_dir / "journal.jsonl").is_file():
-        raise JournalError(f"{run_dir} is no run directory: it has no journal.jsonl")
-    if not in_use(run_dir):
-        raise JournalError(f"no controller runs in {run_dir}, so there is nothing to stop")
-    folder = run_dir / "inbox"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{time.time_ns()}.json"
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps({"request": "stop"}))
-    scratch.replace(path)
-    return path
-
-
-def drop_stop_requests(run_dir: Path) -> None:
-    """Drops stop requests that a controller did not live to see: whoever resumes wants to go on."""
-    for path in (run_dir / "inbox").glob("*.json"):
-        with suppress(OSError):  # what cannot be read is put aside by the loop
-            if '"stop"' in path.read_text(errors="replace"):
-                path.unlink()

@@ -73,7 +73,10 @@ def _check_time_budget(task: Task, settings: Settings) -> list[Problem]:
 
 
 def _check_reports(task: Task, settings: Settings) -> list[Problem]:
+    goal = task.objective
     if settings.cancel is None or task.check():
+        return []
+    if settings.cancel.follow(goal.progress_metric, goal.direction, checkpoints=task.checkpoints) is None:
         return []
     if any("emit_progress" in text or "AR_PROGRESS_FILE" in text for text in task.sources().values()):
         return []

@@ -8,6 +8,7 @@ import platform
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +20,10 @@ from typing import Any
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.comparability import check_hardware
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
-from autoresearch_rl.controller.journal import Blobs, Journal, read
+from autoresearch_rl.controller.inbox import drop_stop_requests, request_id
+from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
-from autoresearch_rl.controller.live import Clock, Live, drop_stop_requests
+from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.preflight import preflight
 from autoresearch_rl.controller.prepare import Prepared, prepare
@@ -33,7 +35,7 @@ from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
 from autoresearch_rl.controller.workspace import attempt_folder, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
-from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Resumed, StopCampaign
+from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
@@ -77,7 +79,7 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
     run_dir.mkdir(parents=True, exist_ok=True)
     with _Site.open(plan, run_dir, cache_dir, announce) as site:
         opened = _opened(site, settings, devices, tags)
-        return site.drive(site.campaign(settings, devices), settings, opened, (), [opened])
+        return site.drive(site.campaign(settings, devices), settings, opened, deque(), [opened])
 
 
 def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: Path, announce: Callable[[str], None]) -> Finished:
@@ -87,19 +89,20 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
     JournalError where the journal is broken, CampaignError where the campaign cannot go on.
     """
     with _Site.open(plan, run_dir, cache_dir, announce) as site:
-        entries = list(read(run_dir))
-        opened = first(entries)
-        site.check_same(opened)
-        check_hardware(opened, entries, site.hardware)
-        site.sources.adopt(opened.source_hash, opened.sources)
-        settings = equipped_as(plan.settings, opened)
-        campaign = site.campaign(settings, opened.devices)
-        past = restore(campaign, entries, site.journal)
+        with all_kept():
+            entries = list(read(run_dir))
+            opened = first(entries)
+            site.check_same(opened)
+            check_hardware(opened, entries, site.hardware)
+            site.sources.adopt(opened.source_hash, opened.sources)
+            settings = equipped_as(plan.settings, opened)
+            campaign = site.campaign(settings, opened.devices)
+            past = restore(campaign, entries, site.journal)
         earlier = (e.record.limits for e in entries if isinstance(e.record, Resumed))
         settings = replace(settings, **{name: value for changed in (*earlier, limits) for name, value in changed.items()})
         drop_stop_requests(run_dir)
         begin = takeover_events(past, limits, lambda trial: attempt_folder(run_dir, trial.number, trial.attempt).is_dir())
-        return site.drive(campaign, settings, opened, past, begin)
+        return site.drive(campaign, settings, opened, deque(past), begin)
 
 
 def replay_run(plan: Plan, run_dir: Path) -> str:
@@ -211,13 +214,11 @@ class _Site:
         return Campaign(settings, self.sources, direction=task.objective.direction, request=task.request, devices=devices)
 
     def drive(
-        self, campaign: Campaign, settings: Settings, opened: Opened, past: Sequence[Entry], begin: Sequence[Event]
+        self, campaign: Campaign, settings: Settings, opened: Opened, past: deque[Entry], begin: Sequence[Event]
     ) -> Finished:
-        """Runs to the end, after the sinks have been shown what happened before."""
+        """Runs to the end; on the way the sinks are shown what happened before."""
         plan, clock = self.plan, Clock(past[-1].elapsed_s if past else self.prepare_s)
         with FanOut(plan.telemetry, self.run_dir) as sink:
-            for entry in past:
-                sink.record(entry)
             live = Live(
                 campaign=campaign,
                 journal=self.journal,
@@ -226,7 +227,8 @@ class _Site:
                 run_dir=self.run_dir,
                 clock=clock,
                 kill=self.kill,
-                watched=settings.cancel is not None,
+                past=past,
+                taken=[request_id(entry.record) for entry in past if isinstance(entry.record, Requested)],
             )
             stages = Stages(
                 task=plan.task,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch_rl.controller.journal import read
+from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
 from autoresearch_rl.joining import remarked
@@ -67,8 +67,9 @@ def read_campaign(run_dir: Path) -> Seen:
         raise JournalError(f"{run_dir / 'journal.jsonl'} is empty: the campaign had not begun")
     direction: Any = first.record.direction
     seen = Seen(opened=first.record, log=HistoryLog(direction))
-    for entry in entries:
-        seen.take(entry)
+    with all_kept():
+        for entry in entries:
+            seen.take(entry)
     return seen
 
 

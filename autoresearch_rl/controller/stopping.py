@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from autoresearch_rl.controller.gain import ExpectedGain
 from autoresearch_rl.controller.settings import Settings
-from autoresearch_rl.trial import History, Status
+from autoresearch_rl.trial import History, Outcome, Status
 
 _FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}
+
+
+@dataclass
+class Ending:
+    """Why no more trials are started; `finishes`: but for paused ones that are worth it."""
+
+    reason: str
+    finishes: bool = False
+    failed: bool = False
+    interrupted: bool = False
+    signal: int = 0
 
 
 class StopRule(Protocol):
@@ -69,3 +81,16 @@ def stop_rules(settings: Settings) -> Sequence[StopRule]:
     if settings.min_gain is not None:
         rules.append(ExpectedGain(settings.min_gain, settings.gain_trials))
     return rules
+
+
+def unfit(baseline: Outcome, settings: Settings, curve: str) -> str:
+    """Why a campaign cannot go on from this baseline, empty if it can. `curve`: the metric whose curves decide, empty for none."""
+    if baseline.score is None:
+        said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
+        return said if settings.require_baseline else ""
+    if curve and curve not in baseline.curve.metrics:
+        return (
+            f"the baseline (trial 0) reported no {curve!r}, which controller.cancel needs; "
+            "call emit_progress in training, or set controller/cancel=off"
+        )
+    return ""

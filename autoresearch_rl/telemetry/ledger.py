@@ -89,7 +89,6 @@ class LedgerSink:
     def _write(self, row: Row | None) -> None:
         if row is None or self._tally.opened is None or str(row.trial.number) in self._written:
             return
-        self._written.add(str(row.trial.number))
         line = "\t".join(cell(take(row, self._tally.opened)) for take in COLUMNS.values()) + "\n"
         self._file.write(line.encode())
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Reported, Resumed, SettledEvent, StopCampaign
+from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Reported, Resumed, SettledEvent, StopCampaign
 from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
@@ -33,13 +33,23 @@ _ENDS = {Status.OK: "FINISHED", Status.CANCELLED: "KILLED", Status.LOST: "KILLED
 
 @dataclass(slots=True)
 class _Run:
-    """A trial's run: its id, the attempt it shows, whether it has ended, has its parameters, has its model."""
+    """A trial's run.
+
+    Attributes:
+        attempt: The one it shows.
+        params: Whether it has its parameters.
+        model: Whether it has its model.
+        paused: Whether it waits for the next attempt to go on.
+        continued: Whether it holds the curves of attempts that were paused.
+    """
 
     id: str
     attempt: int
     ended: bool = False
     params: bool = False
     model: bool = False
+    paused: bool = False
+    continued: bool = False
 
 
 class RunWriter:
@@ -77,6 +87,9 @@ class RunWriter:
                 running = self._tally.running[record.number]
                 if running.trial.attempt == record.attempt:
                     self._reports.setdefault(record.number, []).extend(mlflow_values.reported(progress, millis(running.at)))
+            case Paused():
+                self._reports.pop(record.number, None)
+                self._pause(record)
             case SettledEvent():
                 self._reports.pop(record.number, None)
                 if record.outcome.status is Status.LOST:
@@ -169,6 +182,11 @@ class RunWriter:
         The run of an earlier attempt, which came to nothing, goes to the trash.
         """
         run = self._runs.get(trial.number)
+        if run is not None and run.paused and run.attempt < trial.attempt:
+            run.attempt, run.paused = trial.attempt, False
+            again = {"attempt": trial.attempt, "status": "running", "message": "", "mlflow.runName": f"{trial.number:04d}"}
+            self._log(run.id, tags=mlflow_values.tags(again))
+            self._client.update_run(run.id, status="RUNNING")
         if run is not None and run.attempt >= trial.attempt:
             return run
         if run is not None:
@@ -221,7 +239,7 @@ class RunWriter:
         if run.ended or run.attempt > trial.attempt:
             return
         points = [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
-        points += mlflow_values.points(outcome.curve, millis(row.begun_at))
+        points += mlflow_values.points(row.curve if run.continued else outcome.curve, millis(row.begun_at))
         tags = mlflow_values.tags(facts) if run is before else {}
         self._log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
         self._upload(run, trial.number, outcome.artifacts, row.said)
@@ -244,6 +262,21 @@ class RunWriter:
             "mlflow.note.content": note,
             "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
         }
+
+    def _pause(self, record: Paused) -> None:
+        """An attempt was paused: its part of the curve is written, its run waits for the next attempt."""
+        paused = self._tally.paused.get(record.number)
+        if paused is None:
+            return
+        run = self._run_of(paused.trial, paused.at, {})
+        run.continued = True
+        if run.ended or run.attempt > record.attempt:
+            return
+        run.paused = True
+        facts = {"status": "paused", "message": record.part.message, "mlflow.runName": f"{record.number:04d} paused"}
+        points = [*mlflow_values.points(record.part.curve, millis(paused.at))]
+        self._log(run.id, points=points, params=self._params_of(run, paused.trial), tags=mlflow_values.tags(facts))
+        self._client.update_run(run.id, status="SCHEDULED")
 
     def _lose(self, record: SettledEvent | Incomparable, status: str, message: str, at: str) -> None:
         """An attempt came to nothing: its run, if there is one yet, ends here until the next attempt takes its place."""

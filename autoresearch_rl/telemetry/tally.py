@@ -23,7 +23,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.joining import joined, remarked
-from autoresearch_rl.trial import Decision, Outcome, Progress, Status, Trial
+from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +56,7 @@ class Row:
 
     Attributes:
         decision: What the keep rule then said of its candidate; None if it said nothing.
+        curve: Learning curve of the last attempt alone; the outcome's has that of parts before it too.
         begun_at: UTC time at which the last attempt started.
         at: UTC time at which it settled.
         elapsed_s: Active seconds of the campaign at that time.
@@ -64,6 +65,7 @@ class Row:
     trial: Trial
     outcome: Outcome
     decision: Decision | None
+    curve: Curve
     begun_at: str
     at: str
     elapsed_s: float
@@ -102,8 +104,9 @@ class Tally:
         self._free: list[int] = []
         self._submitted_s: dict[int, float] = {}
         self._parts: dict[int, list[Outcome]] = {}
+        self._totals: dict[int, float] = {}  # by candidate: sum of its scores
+        self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
         self._remarks: dict[int, list[Incomparable]] = {}
-        self._scores: dict[int, tuple[int, float]] = {}
         self._held: Row | None = None
 
     @property
@@ -118,8 +121,8 @@ class Tally:
 
     def mean(self, candidate: int) -> float | None:
         """Mean score of a candidate's trials so far, None without any."""
-        count, total = self._scores.get(candidate, (0, 0.0))
-        return total / count if count else None
+        total = self._totals.get(candidate)
+        return total / (1 + self._repeats[candidate]) if total is not None else None
 
     def gain(self) -> float | None:
         """How much better the leader is than the baseline, positive if better whatever the direction."""
@@ -231,6 +234,7 @@ class Tally:
                 trial=running.trial,
                 outcome=outcome,
                 decision=None,
+                curve=record.outcome.curve,
                 begun_at=running.at,
                 at=entry.at,
                 elapsed_s=entry.elapsed_s,
@@ -259,8 +263,12 @@ class Tally:
             self._submitted_s.pop(row.trial.number, None)
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
-                count, total = self._scores.get(root(row.trial), (0, 0.0))
-                self._scores[root(row.trial)] = count + 1, total + row.outcome.score
+                candidate = root(row.trial)
+                if candidate in self._totals:
+                    self._totals[candidate] += row.outcome.score
+                    self._repeats[candidate] += 1
+                else:
+                    self._totals[candidate] = row.outcome.score
         return row
 
 

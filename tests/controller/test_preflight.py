@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoresearch_rl.controller.cancelling import ForecastRule
+from autoresearch_rl.controller.forecasting import ForecastRule
 from autoresearch_rl.controller.run import check, run
 from tests.controller.plans import plan_of
 from tests.tasks import TRAIN, tiny_task

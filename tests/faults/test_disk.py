@@ -13,7 +13,7 @@ SCRIPT = """
 import os, resource, shutil, subprocess, sys
 from pathlib import Path
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.live import ask_stop
+from autoresearch_rl.controller.inbox import ask_stop
 from autoresearch_rl.controller.run import replay_run
 from autoresearch_rl.controller.status import show_status
 from autoresearch_rl.errors import ArrlError

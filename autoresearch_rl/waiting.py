@@ -1,0 +1,136 @@
+"""Which trials wait to start, as a reader of a journal knows it: trials get their numbers by the reducer's rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from autoresearch_rl.events import AskPolicy, Decide, Entry, Opened, Proposed, Requested, Resumed, SettledEvent, StartTrial
+from autoresearch_rl.trial import Proposal, Status
+
+PERSON = "person"
+"""`Proposal.source` of what `arrl enqueue` brings; such trials start before all others that wait."""
+
+
+def requested_proposal(requested: Requested) -> Proposal:
+    """The proposal that an `enqueue` request brings; its arguments are complete, as the inbox has checked."""
+    given = requested.arguments
+    return Proposal(
+        params=given["params"],
+        patch=given.get("patch", ""),
+        parent=given["parent"],
+        rationale=given.get("rationale", ""),
+        source=PERSON,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """A trial that was proposed and has not started, or is to start again.
+
+    Attributes:
+        at: UTC time since which it waits; `since_s` in active seconds of the campaign.
+        ask: Number of the ask that it answers, 0 for others than a policy's.
+        attempt: That will start.
+        repeat_of: Number of the candidate that the keep rule wants measured again.
+        proposal: None for repeats and later attempts, whose proposal is known.
+    """
+
+    number: int
+    at: str
+    since_s: float
+    ask: int = 0
+    attempt: int = 1
+    repeat_of: int | None = None
+    proposal: Proposal | None = None
+
+
+class Waiting:
+    """Follows one campaign, entry by entry from `Opened` on."""
+
+    def __init__(self) -> None:
+        self._trials: dict[int, Waits] = {}
+        self._held: list[Waits] = []
+        self._numbers, self._promised = 0, 0
+        self._most: float = math.inf
+        self._leader = 0
+        self._baseline_settled = False
+        self._lost: int | None = None
+
+    @property
+    def trials(self) -> dict[int, Waits]:
+        """Those that wait, by number, in the order in which they came."""
+        self._number_held()
+        return self._trials
+
+    @property
+    def held(self) -> list[Waits]:
+        """Proposals without a number (-1): the baseline has not settled, or `max_trials` leaves no trial for them."""
+        self._number_held()
+        return self._held
+
+    @property
+    def numbers(self) -> int:
+        """How many trials have a number."""
+        self._number_held()
+        return self._numbers
+
+    def feed(self, entry: Entry) -> Waits | None:
+        """Takes an entry; returns what waits no longer, where it is a start."""
+        record = entry.record
+        if isinstance(record, Decide):
+            self._decide(record, entry)
+            return None
+        if not isinstance(record, StartTrial):
+            self._number_held()
+            self._lost = None
+        match record:
+            case Opened():
+                self._most = math.inf if record.max_trials is None else record.max_trials
+                self._submit(Waits(number=-1, at=entry.at, since_s=entry.elapsed_s))
+            case AskPolicy(count=count):
+                self._promised = count
+            case Proposed(ask=ask, proposals=proposals):
+                self._promised = 0
+                self._held += [self._waits(entry, proposal, ask) for proposal in proposals]
+            case Requested(request="enqueue"):
+                self._held.append(self._waits(entry, requested_proposal(record)))
+            case SettledEvent(number=number) if record.outcome.status is Status.LOST:
+                self._lost = number
+                self._trials[number] = Waits(number=number, at=entry.at, since_s=entry.elapsed_s, attempt=record.attempt + 1)
+            case SettledEvent():
+                self._baseline_settled = True
+            case Resumed(limits=limits):
+                most = limits.get("max_trials", self._most)
+                self._most, self._promised = math.inf if most is None else most, 0
+            case StartTrial(trial=trial):
+                if trial.number not in self._trials:
+                    self._number_held()
+                self._numbers = max(self._numbers, trial.number + 1)
+                return self._trials.pop(trial.number, None)
+            case _:
+                pass
+        return None
+
+    def _waits(self, entry: Entry, proposal: Proposal, ask: int = 0) -> Waits:
+        parent = self._leader if proposal.parent is None else proposal.parent
+        return Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, ask=ask, proposal=replace(proposal, parent=parent))
+
+    def _decide(self, record: Decide, entry: Entry) -> None:
+        if self._lost is not None:  # lost for good
+            self._trials.pop(self._lost, None)
+        self._lost, self._baseline_settled = None, True
+        if record.decision.leads:
+            self._leader = record.decision.candidate
+        for root in record.decision.repeats:
+            if self._numbers + self._promised < self._most:
+                self._submit(Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, repeat_of=root))
+
+    def _number_held(self) -> None:
+        self._held.sort(key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
+        while self._held and self._baseline_settled and self._numbers < self._most:
+            self._submit(self._held.pop(0))
+
+    def _submit(self, waits: Waits) -> None:
+        self._trials[self._numbers] = replace(waits, number=self._numbers)
+        self._numbers += 1
