@@ -26,7 +26,7 @@ LAYERS = [  # what a package may import is what stands after it
     ("controller",),
     ("policy", "target", "telemetry"),
     ("llm",),
-    ("task", "events", "joining"),
+    ("task", "events", "joining", "waiting"),
     ("trial", "space", "space_config", "parameter"),
     ("errors",),
     ("_core",),

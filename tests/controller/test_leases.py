@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from autoresearch_rl.controller.inbox import ask_stop
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.controller.leases import Leases
-from autoresearch_rl.controller.inbox import ask_stop
 from autoresearch_rl.errors import ConfigError
 from autoresearch_rl.events import Reported, SettledEvent
 from autoresearch_rl.trial import Status

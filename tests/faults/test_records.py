@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.journal import Journal, read
 from autoresearch_rl.controller.inbox import drop_stop_requests
+from autoresearch_rl.controller.journal import Journal, read
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import AskPolicy, Decide, Failed, Proposed, Record, Requested, SettledEvent
 from autoresearch_rl.target.reports import parse
