@@ -13,7 +13,7 @@ from autoresearch_rl.controller.inbox import waiting_requests
 from autoresearch_rl.controller.workspace import attempt_folder
 from autoresearch_rl.events import Entry, OrderTrial, Paused, Progressed, Released, Requested, SettledEvent, Spare, StartTrial
 from autoresearch_rl.joining import joined
-from autoresearch_rl.telemetry.text import duration, first_line, number
+from autoresearch_rl.telemetry.text import duration, first_line, number, steps
 from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Settled, Status
 from autoresearch_rl.waiting import PERSON, Waits
 
@@ -133,8 +133,8 @@ def cancelling(seen: Seen) -> dict[str, Any]:
     history = seen.log.view()
     cancelled = [settled for settled in history.settled if settled.outcome.status is Status.CANCELLED]
     finished = [settled for settled in history.settled if settled.outcome.status is Status.OK]
-    steps = [settled.outcome.curve.steps[-1] for settled in finished if settled.outcome.curve.steps]
-    usual_step = median(steps) if steps else None
+    last = [settled.outcome.curve.steps[-1] for settled in finished if settled.outcome.curve.steps]
+    usual_step = median(last) if last else None
     usual_s = median(settled.outcome.elapsed_s for settled in finished) if finished else None
     leading = {decision.candidate for decision in history.decisions if decision.leads}
     spared = sorted(seen.activity.spared)
@@ -159,7 +159,7 @@ def told(seen: Seen, run_dir: Path) -> Iterator[str]:
         why = f"all {seen.opened.max_trials} trials are taken" if len(seen.log.settled) else "the baseline comes first"
         yield f"kept back: {len(shown['held'])} proposals, {theirs} of a person; {why}"
     for row in shown["paused_at"]:
-        at = f" at {steps_of(row['step'], row['step_target'])}" if row["step"] is not None else ""
+        at = f" at {steps(row['step'], row['step_target'])}" if row["step"] is not None else ""
         yield f"paused: trial {row['trial']}{at}" + (f": {first_line(row['reason'])}" if row["reason"] else "")
     summed = shown["cancelling"]
     if summed["cancelled"] or summed["control_group"]:
@@ -191,14 +191,9 @@ def in_order(waiting: Any) -> list[Waits]:
     return sorted(waiting, key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
 
 
-def steps_of(step: float, target: float | None) -> str:
-    """How far training has come."""
-    return f"step {number(step)}" + (f" of {number(target)}" if target is not None else "")
-
-
 def reached(curve: Curve) -> str:
     """How far a curve goes, empty for an empty one."""
-    return steps_of(curve.steps[-1], curve.step_target) if curve.steps else ""
+    return steps(curve.steps[-1], curve.step_target) if curve.steps else ""
 
 
 def _waits(waits: Waits, now_s: float) -> dict[str, Any]:
@@ -216,8 +211,8 @@ def _reason(done: Activity, trial: int) -> str:
 
 
 def _last_step(settled: Settled) -> float:
-    steps = settled.outcome.curve.steps
-    return steps[-1] if steps else 0.0
+    done = settled.outcome.curve.steps
+    return done[-1] if done else 0.0
 
 
 def _devices(devices: Any) -> str:
@@ -228,7 +223,7 @@ def _line_of_active(row: dict[str, Any]) -> str:
     said = [f"running: trial {row['trial']}, attempt {row['attempt']}"]
     said += [f"repeats trial {row['repeat_of']}"] if row["repeat_of"] is not None else []
     said += [str(row["stage"])] if row["stage"] else []
-    said += [steps_of(row["step"], row["step_target"])] if row["step"] is not None else []
+    said += [steps(row["step"], row["step_target"])] if row["step"] is not None else []
     said += [f"on {_devices(row['devices'])}"] if row["devices"] and not str(row["stage"]).startswith("waiting") else []
     said += [f"since {duration(row['for_s'])}"] if row["for_s"] > 0 else []
     said += ["of the control group"] if row["control_group"] else []

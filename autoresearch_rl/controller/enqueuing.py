@@ -51,8 +51,8 @@ def enqueue(run_dir: Path, wish: Wish, command: str) -> str:
     live = put_request(run_dir, request)
     what = [f"{name}={value}" for name, value in params.items() if parent.proposal.params.get(name) != value]
     what += ["its source patched"] if wish.patch else []
-    as_what = "the leader" if wish.parent is None else "as given"
-    said = f"Enqueued: trial {parent.number} ({as_what}) with {', '.join(what) or 'nothing changed'}."
+    as_what = "the leader" if wish.parent is None else "--parent"
+    said = f"Enqueued: as trial {parent.number} ({as_what}) with {', '.join(what) or 'nothing changed'}."
     return f"{said} {_fate(run_dir, seen, command, live=live)}"
 
 
@@ -75,7 +75,9 @@ def _parent(seen: Seen, number: int | None) -> Trial:
     except ValueError as error:
         most = max(trial.number for trial in (*history.pending, *(s.trial for s in history.settled[-1:])))
         remedy = f"Those that have started go up to trial {most}; without --parent it is the leader."
-        raise ConfigError([Problem(code="enqueue-parent", message=f"{error}.", remedy=remedy)]) from error
+        raise ConfigError(
+            [Problem(code="enqueue-parent", message=f"{str(error)[:1].upper()}{str(error)[1:]}.", remedy=remedy)]
+        ) from error
 
 
 def _params(opened: Opened, given: Mapping[str, Any], parent: Trial) -> dict[str, Any]:

@@ -339,6 +339,8 @@ def differences(explained: Explained) -> dict[str, dict[str, list[Any]]]:
     }
     if proposal.parent == explained.story.leader:
         others.popitem()
+    if proposal.parent == 0:  # the baseline has the defaults
+        others.pop("parent (trial 0)")
     return {
         whose: {
             name: [theirs.get(name), value]

@@ -100,7 +100,7 @@ def _cost(cost: Mapping[str, Any]) -> Iterator[str]:
         yield "stages: " + ", ".join(f"{printable(stage)} {duration(took)}" for stage, took in cost["stages"].items())
     if cost["usage"]:
         yield "usage: " + ", ".join(_amount(name, amount) for name, amount in sorted(cost["usage"].items()))
-    held = [f"{printable(name)} {amount:g}" for name, amount in cost["resources"].items()]
+    held = [f"{printable(name)} {amount:g}" for name, amount in cost["resources"].items() if name != "trial"]
     held += [f"{printable(name)} index {index}" for name, indices in cost["devices"].items() for index in indices]
     if held:
         yield f"held: {', '.join(held)}"
@@ -143,7 +143,8 @@ def _by_whom(why: Mapping[str, Any]) -> str:
 
 def _amount(name: str, amount: float) -> str:
     if name.endswith("_bytes"):
-        return f"{printable(name.removesuffix('_bytes'))} {amount / 1e6:.4g} MB"
+        said = f"{amount / 1e6:.4g} MB" if amount >= 1e5 else f"{amount:.0f} bytes"
+        return f"{printable(name.removesuffix('_bytes')).replace('_', ' ')} {said}"
     return (
         f"{printable(name.removesuffix('_s'))} {duration(amount)}" if name.endswith("_s") else f"{printable(name)} {amount:.4g}"
     )
