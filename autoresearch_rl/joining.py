@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from autoresearch_rl.events import Incomparable
 from autoresearch_rl.trial import Conditions, Curve, Outcome, Status
@@ -81,7 +82,7 @@ def _end_to_end(curves: Sequence[Curve]) -> Curve:
     names = sorted({name for curve in curves for name in curve.metrics})
     metrics: dict[str, list[float]] = {name: [] for name in names}
     before_s = 0.0
-    for curve, after in zip(curves, [*curves[1:], None], strict=True):
+    for curve, after in zip_longest(curves, curves[1:]):
         kept = len(curve.steps) if after is None else bisect_left(curve.steps, after.steps[0])
         steps += curve.steps[:kept]
         elapsed_s += [before_s + second for second in curve.elapsed_s[:kept]]

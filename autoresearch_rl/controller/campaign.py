@@ -362,7 +362,8 @@ class Campaign:
         """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
         ending = self._ending
         held = self._orphans or self._suspects or self._stopped or self._pool.waiting
-        if not self._race.paused or held or (ending is not None and not ending.finishes):
+        given_up = not self._ordered.isdisjoint(self._race.paused)  # all at once, but they settle one by one
+        if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
         last = ending is not None or self._exhausted or self._left() <= 0
         effects: list[Effect] = []

@@ -8,6 +8,7 @@ import shutil
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from autoresearch_rl.controller.curve import CurveBuilder
@@ -27,6 +28,10 @@ from autoresearch_rl.task import Task
 from autoresearch_rl.trial import Conditions, Order, Outcome, Progress, StageSpan, Status, Trial
 
 _METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
+_ARTIFACTS = (
+    "patch.diff",
+    *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")),
+)
 _LAST_BYTES = 1_000_000
 _FULL_BYTES = 65_536
 
@@ -349,12 +354,14 @@ def _obeyed(stage: str, order: Order) -> Outcome:
     return Outcome(status=status, message=f"{stage}: {order.reason}")
 
 
-def _artifacts(space: Workspace) -> dict[str, str]:
-    names = (
-        "patch.diff",
-        *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")),
-    )
-    return {name: name for name in names if (space.root / name).is_file()} | ({"model": "model"} if space.model.is_dir() else {})
+def _artifacts(space: Workspace) -> Mapping[str, str]:
+    found = tuple(name for name in _ARTIFACTS if (space.root / name).is_file())
+    return _named((*found, "model") if space.model.is_dir() else found)
+
+
+@cache  # nearly all trials of a campaign have the same ones, and all outcomes are kept
+def _named(names: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: name for name in names}
 
 
 def _printed(path: Path) -> dict[str, float]:

@@ -26,7 +26,8 @@ from autoresearch_rl.target.launcher import Launcher
 from autoresearch_rl.target.reports import Reports
 from autoresearch_rl.trial import Order, Progress
 
-_POLL_S = 0.1
+_POLL_S = 0.05  # between looks at reports
+_SOON_S = 0.02  # after a report, whose order may be there by then
 _TERM_S = 2.0
 _END_S = 3.0
 _LONGEST_S = 1e9
@@ -152,6 +153,7 @@ class _Stage:
         self.answer: Mapping[str, Any] = {}
         self._received = b""
         self._mercy_s: float | None = None  # when the grace of an order is over
+        self._wait_s = _POLL_S
         self._latest_s = time.monotonic() + min(job.limits.timeout_s, _LONGEST_S) + silence_s
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
@@ -174,7 +176,7 @@ class _Stage:
         return _result(self.answer, self.order, "")
 
     def _ended(self) -> bool:
-        if not self._poll.poll(_POLL_S * 1000):
+        if not self._poll.poll(self._wait_s * 1000):
             return False
         received = self._connection.recv(1 << 20)
         if not received:
@@ -189,6 +191,7 @@ class _Stage:
         """Passes reports on, and hears the order that stands."""
         order = None
         came: Sequence[Progress | None] = self._reports.read() or [None]
+        self._wait_s = _POLL_S if came == [None] else _SOON_S
         for progress in came:
             order = self._report(progress)
         if order is None or (self.order is not None and order.kind == self.order.kind):
