@@ -233,7 +233,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left, None without a limit: trials to propose, active seconds, tokens; GPU-seconds and USD neither used nor reserved."""
+    """What is left to spend, None where there is no limit; of GPU-seconds and USD what is neither used nor reserved for trials."""
 
     trials: int | None = None
     wall_s: float | None = None

@@ -331,8 +331,9 @@ class Campaign:
             if reason is not None:
                 self._end(Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
             elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.finish_s(history):
-                left_s = limit_s - elapsed_s
-                reason = f"{left_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
+                reason = (
+                    f"{limit_s - elapsed_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
+                )
                 self._end(Ending(reason, finishes=True))
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
@@ -365,7 +366,7 @@ class Campaign:
         given_up = not self._ordered.isdisjoint(self._race.paused)  # all at once, but they settle one by one
         if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
-        last = ending is not None or self._exhausted or self._left() <= 0
+        last = ending is not None or self._exhausted or self._left() <= self._reserve
         effects: list[Effect] = []
         for trial in self._race.revive(self.log.view(), ending=last, most=self._startable(), fits=self.spending.reserve):
             again = replace(trial, attempt=trial.attempt + 1)
@@ -378,7 +379,8 @@ class Campaign:
         """Cancels what is still paused at the end; the campaign stops when they have settled."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
         self._ordered.update(numbers)
-        order = Order(kind="cancel", reason=f"paused, and not taken up again before the end: {ending.reason}")
+        reason = "paused, and not worth going on with when no new trials came"
+        order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)
         return [OrderTrial(number=number, attempt=self._race.paused[number].attempt, order=order) for number in numbers]
 
     def _wanted(self) -> int:
