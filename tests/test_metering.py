@@ -15,7 +15,14 @@ TIMEOUTS = {"train": 100.0, "predict": 20.0, "evaluate": 30.0}
 
 def opened(**terms: Any) -> Opened:
     chosen = Terms(**{"timeouts": TIMEOUTS, **terms})
-    names = {"campaign": "C", "task": "t", "metric": "loss", "direction": "minimize", "progress_metric": "loss", "config": ""}
+    names: dict[str, Any] = {
+        "campaign": "C",
+        "task": "t",
+        "metric": "loss",
+        "direction": "minimize",
+        "progress_metric": "loss",
+        "config": "",
+    }
     return Opened(**names, seed=0, terms=chosen)
 
 
