@@ -22,9 +22,20 @@ from autoresearch_rl.errors import CampaignError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
+    from autoresearch_rl.trial import History
 
 _HERE = Path(__file__).parent
-LIMITS = ("max_trials", "max_wall_s", "patience", "concurrency")
+LIMITS = (
+    "max_trials",
+    "max_wall_s",
+    "max_gpu_s",
+    "max_usd",
+    "max_tokens",
+    "max_trial_usd",
+    "patience",
+    "min_gain",
+    "concurrency",
+)
 
 OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
 
@@ -196,14 +207,26 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         print(
             f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}"
         )
+        if history.confirmed != best.number:
+            print(f"       not confirmed: {_latest_reason(history, best.number)}")
         verdict = trial.outcome.verdict
         if verdict is not None and verdict.reason:
             print(f"       verdict {verdict.kind}: {verdict.reason}")
-        print(f"       {run_dir}/best -> trials/{best.number:04d}/{trial.trial.attempt}")
+        print(f"       {run_dir}/trials/{best.number:04d}/{trial.trial.attempt}")
+    confirmed = history.candidate(history.confirmed) if history.confirmed is not None else None
+    if confirmed is not None and confirmed.number:
+        print(f"Confirmed: trial {confirmed.number}: {_latest_reason(history, confirmed.number)}")
+        print(f"       {run_dir}/best -> trials/{confirmed.number:04d}/{confirmed.trials[0].trial.attempt}")
+    if finished.spent:
+        print(f"Spent: {finished.spent}")
     ledger = f"{run_dir}/results.tsv, or " if (finished.run_dir / "results.tsv").is_file() else ""
     print(f"All trials: {ledger}`{command()} status {shlex.quote(str(run_dir))}`")
     if ui:
         print(f"Look at it in MLflow: {command()} ui")
+
+
+def _latest_reason(history: History, candidate: int) -> str:
+    return next((d.reason for d in reversed(history.decisions) if d.candidate == candidate), "nothing was decided on it")
 
 
 def _short(value: object) -> str:

@@ -8,9 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from autoresearch_rl.trial import Decision, LlmReply, LlmRequest, Order, Outcome, Params, Progress, Proposal, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the budgets of a campaign depend on.
+
+    Attributes:
+        limits: Those that are set, by the name of their setting: `max_gpu_s`, `max_usd`, `max_tokens`, `max_trial_usd`.
+        timeouts: Seconds that each stage of a trial may take, by stage.
+        usd_per_h: What a trial costs an hour, None where its target does not say.
+        released_usd_per_h: The same once it has given back what only its untrusted stages need.
+    """
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    usd_per_h: float | None = None
+    released_usd_per_h: float = 0.0
 
 
 # ---------------------------------------------------------------- events
@@ -32,7 +49,9 @@ class Opened:
         capacity: Resources of the pool; `trial` is the number of trials at a time.
         devices: Indices of the devices behind a resource, by name.
         checkpoints: Whether training writes checkpoints and can go on from them.
+        time_budgeted: Whether scores depend on how fast the machine is, so that they are compared under equal conditions only.
         max_trials: None where trials are not limited.
+        terms: What budgets depend on.
         prepare_s: Seconds that preparing the data took just before.
         cwd: Working directory, to which relative addresses in the configuration refer.
         tags: Further facts shown by telemetry (`policy`, `target`, `sweep`, `isolation`).
@@ -55,7 +74,9 @@ class Opened:
     capacity: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     checkpoints: bool = False
+    time_budgeted: bool = False
     max_trials: int | None = None
+    terms: Terms = Terms()
     prepare_s: float = 0.0
     cwd: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -197,6 +218,22 @@ class Spare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incomparable:
+    """An attempt was measured under conditions under which its score cannot be compared with the baseline's.
+
+    Attributes:
+        reason: A sentence with both conditions.
+        then: What follows: `again`, it counts for nothing and the next attempt runs alone on the machine; `fail`, it was the last
+            one; `accept`, it was the baseline's last one, and is what others are compared with all the same.
+    """
+
+    number: int
+    attempt: int
+    reason: str
+    then: Literal["again", "fail", "accept"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
     """The keep rule decided."""
 
@@ -225,7 +262,7 @@ class Reported:
 
 
 Event = Opened | Proposed | LlmCall | Progressed | Paused | Released | SettledEvent | Interrupted | Requested | Failed | Resumed
-Effect = AskPolicy | StartTrial | OrderTrial | Spare | Decide | StopCampaign
+Effect = AskPolicy | StartTrial | OrderTrial | Spare | Incomparable | Decide | StopCampaign
 Record = Event | Effect
 
 KINDS: Mapping[str, type[Record]] = {
@@ -244,6 +281,7 @@ KINDS: Mapping[str, type[Record]] = {
     "start": StartTrial,
     "order": OrderTrial,
     "spare": Spare,
+    "incomparable": Incomparable,
     "decide": Decide,
     "stop": StopCampaign,
 }

@@ -1,4 +1,4 @@
-"""A trial that was paused has run in parts: one outcome of them all."""
+"""What a trial comes to that took several attempts: parts of one that was paused, measurements that did not count."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
-from autoresearch_rl.trial import Curve, Outcome
+from autoresearch_rl.events import Incomparable
+from autoresearch_rl.trial import Conditions, Curve, Outcome, Status
 
 
 def joined(parts: Sequence[Outcome], last: Outcome) -> Outcome:
@@ -26,17 +28,61 @@ def joined(parts: Sequence[Outcome], last: Outcome) -> Outcome:
         spans=tuple(span for part in every for span in part.spans),
         curve=_end_to_end([part.curve for part in every if part.curve.steps]),
         reported=last.reported or parts[-1].reported,
+        conditions=_of_all(every),
     )
+
+
+def remarked(outcome: Outcome, said: Sequence[Incomparable]) -> Outcome:
+    """The outcome of a trial's last attempt, where some were found incomparable: they stand in its message.
+
+    One that may not be measured again has failed, and nothing of what it measured is left that somebody could compare.
+    """
+    if said and said[-1].then == "fail":
+        outcome = replace(
+            outcome,
+            status=Status.FAILED,
+            score=None,
+            metrics={},
+            reported={},
+            curve=Curve(),
+            verdict=None,
+            message=said[-1].reason,
+        )
+        said = said[:-1]
+    remarks = [
+        remark.reason if remark.then == "accept" else f"attempt {remark.attempt} did not count: {remark.reason}"
+        for remark in said
+    ]
+    return replace(outcome, message="\n".join([*([outcome.message] if outcome.message else []), *remarks]))
+
+
+def _of_all(parts: Sequence[Outcome]) -> Conditions | None:
+    """Conditions of all parts, each weighing as much as it trained; on several machines in turn that is a class of its own."""
+    known = [(part.conditions, max(_trained_s(part), 1e-9)) for part in parts if part.conditions is not None]
+    if not known:
+        return None
+    contended = [(conditions.contention, seconds) for conditions, seconds in known if conditions.contention is not None]
+    total_s = sum(seconds for _, seconds in contended)
+    return Conditions(
+        hardware=", then ".join(dict.fromkeys(conditions.hardware for conditions, _ in known)),
+        contention=sum(share * seconds for share, seconds in contended) / total_s if contended else None,
+    )
+
+
+def _trained_s(part: Outcome) -> float:
+    return sum(span.ended_s - span.begun_s for span in part.spans if span.stage == "train")
 
 
 def _end_to_end(curves: Sequence[Curve]) -> Curve:
     """One curve: of each part, what lies before the first step of the next one, with the seconds of training running on."""
+    if not curves:  # attempts that were lost before they reported
+        return Curve()
     steps: list[float] = []
     elapsed_s: list[float] = []
     names = sorted({name for curve in curves for name in curve.metrics})
     metrics: dict[str, list[float]] = {name: [] for name in names}
     before_s = 0.0
-    for curve, after in zip(curves, [*curves[1:], None], strict=True):
+    for curve, after in zip_longest(curves, curves[1:]):
         kept = len(curve.steps) if after is None else bisect_left(curve.steps, after.steps[0])
         steps += curve.steps[:kept]
         elapsed_s += [before_s + second for second in curve.elapsed_s[:kept]]
@@ -47,5 +93,5 @@ def _end_to_end(curves: Sequence[Curve]) -> Curve:
         steps=tuple(steps),
         elapsed_s=tuple(elapsed_s),
         metrics={name: tuple(values) for name, values in metrics.items()},
-        step_target=curves[-1].step_target if curves else None,
+        step_target=curves[-1].step_target,
     )

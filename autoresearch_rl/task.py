@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import shutil
 import sys
@@ -71,7 +72,7 @@ class Objective(_Strict):
         metric: Name of the evaluator's metric that is the score.
         direction: `minimize` or `maximize`.
         progress_metric: Name of the reported metric that makes the learning curve; default the objective's.
-        time_budgeted: Whether training stops after a fixed time, so that scores of different hardware cannot be compared.
+        time_budgeted: Whether training stops after a fixed time, so that scores are compared under equal conditions only.
     """
 
     metric: Annotated[str, Field(min_length=1)]
@@ -167,6 +168,12 @@ class Task(_Strict):
     def search_space(self) -> SearchSpace:
         """The search space as a value."""
         return SearchSpace.from_config(self.space)
+
+    @property
+    def request(self) -> dict[str, float]:
+        """What a trial is granted: `resources`, but whole GPUs if training is time-budgeted: a neighbour's share cannot be measured."""
+        whole = self.objective.time_budgeted
+        return {name: float(math.ceil(n)) if whole and name == "gpu" else n for name, n in self.resources.items()}
 
     @property
     def interpreter(self) -> str:

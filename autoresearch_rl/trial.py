@@ -142,6 +142,19 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What training was measured under.
+
+    Attributes:
+        hardware: Class of the machine: CPU, its cores, GPUs granted; the same text where the same work takes the same time.
+        contention: Share of its time, 0 to 1, for which others kept it from CPUs; None where nobody can tell.
+    """
+
+    hardware: str
+    contention: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a trial ended and what it is worth.
 
@@ -158,6 +171,7 @@ class Outcome:
         sealed: SHA-256 of each sealed file, by path relative to the attempt's folder.
         spans: When each stage ran.
         verdict: See `Verdict`; None where there is no score.
+        conditions: See `Conditions`; None where training did not come to its end.
     """
 
     status: Status
@@ -172,6 +186,7 @@ class Outcome:
     sealed: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[StageSpan, ...] = ()
     verdict: Verdict | None = None
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,10 +233,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds."""
+    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds, GPU-seconds and
+    USD that are neither used nor reserved for trials that run or are about to, tokens of language models.
+    """
 
     trials: int | None = None
     wall_s: float | None = None
+    gpu_s: float | None = None
+    usd: float | None = None
+    tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +296,7 @@ class HistoryLog:
         self.settled: list[Settled] = []
         self.decisions: list[Decision] = []
         self._index: dict[int, int] = {}
-        self._members: dict[int, list[int]] = {}
+        self._members: dict[int, list[int]] = {}  # of candidates that were measured again; most are not
         self._pending: dict[int, Trial] = {}
         self._leader: int | None = None
         self._confirmed: int | None = None
@@ -291,7 +311,10 @@ class HistoryLog:
         self._index[trial.number] = len(self.settled)
         self.settled.append(Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-        self._members.setdefault(root, []).append(trial.number)
+        if root in self._members:
+            self._members[root].append(trial.number)
+        elif root != trial.number:
+            self._members[root] = [*((root,) if root in self._index else ()), trial.number]
 
     def decide(self, decision: Decision) -> None:
         """Records the keep rule's decision."""
@@ -311,7 +334,7 @@ class HistoryLog:
 
     def members(self, root: int) -> Sequence[int]:
         """Numbers of the settled trials of a candidate, in the order settled."""
-        return self._members.get(root, ())
+        return self._members.get(root) or ((root,) if root in self._index else ())
 
 
 class History:

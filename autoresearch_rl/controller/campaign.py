@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoresearch_rl._core import Grant, Pool
+from autoresearch_rl.controller.comparability import Comparability
 from autoresearch_rl.controller.keeping import REPEAT
 from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.controller.stopping import stop_rules
+from autoresearch_rl.controller.spending import Spending
+from autoresearch_rl.controller.stopping import Ending, stop_rules, unfit
 from autoresearch_rl.errors import PatchError
 from autoresearch_rl.events import (
     AskPolicy,
@@ -35,24 +37,12 @@ from autoresearch_rl.events import (
     Resumed,
     SettledEvent,
     StartTrial,
-    StopCampaign,
 )
-from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Outcome, Proposal, Settled, Status, Trial
+from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Proposal, Settled, Status, Trial
 from autoresearch_rl.waiting import PERSON, requested_proposal
 
 _POLICY_ERRORS_IN_A_ROW = 3
-_SPARE_TIME = 1.25  # that paused trials get at the end, over what they are expected to need
-
-
-@dataclass
-class _Ending:
-    """Why no more trials are started; `finishes`: but for paused ones that are worth it."""
-
-    reason: str
-    finishes: bool = False
-    failed: bool = False
-    interrupted: bool = False
-    signal: int = 0
+_SPARE_TIME = 1.25  # that the best paused trial gets at the end, over what it is expected to need
 
 
 class Campaign:
@@ -61,6 +51,7 @@ class Campaign:
     Attributes:
         log: What the history shows; readers take `log.view()`.
         settings: With the limits of the latest resume.
+        spending: What is spent, and what may be.
     """
 
     def __init__(
@@ -89,17 +80,25 @@ class Campaign:
         self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._reserve = 0  # trials that the keep rule wants for repeats
         self._race = Race(settings.cancel, control_share=settings.control_share, seed=settings.seed)
-        self._progress_metric = ""
+        self._comparability = Comparability()
+        self.spending = Spending(self._needs, self._race, self.log)
+        self._needed = ""  # metric that the baseline must report
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
         self._held: list[Proposal] = []  # have no trial yet: the baseline has not settled, or all of `max_trials` are given away
         self._pace = Pace()
-        self._ending: _Ending | None = None
+        self._ending: Ending | None = None
         self._stopped = False
+
+    @property
+    def watches(self) -> bool:
+        """Whether reports of running trials decide anything; they need not be journalled otherwise."""
+        return self._race.watches
 
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
+        self.spending.feed(event, elapsed_s)
         self._ask_whether_to_end(elapsed_s)
         match event:
             case Opened():
@@ -116,24 +115,25 @@ class Campaign:
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
                 reason = "interrupted"
-                effects = self._end(_Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
+                effects = self._end(Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
-                effects = self._end(_Ending("stopped on request", interrupted=True), order=True)
+                effects = self._end(Ending("stopped on request", interrupted=True), order=True)
             case Requested(request="enqueue"):
                 self._held.append(requested_proposal(event))
                 effects = []
             case Resumed():
                 effects = self._resume(event, elapsed_s)
             case Failed():
-                effects = self._end(_Ending(event.message, failed=True), order=True, kill=True)
+                effects = self._end(Ending(event.message, failed=True), order=True, kill=True)
             case _:
                 effects = []
         return effects + self._fill(elapsed_s, seq + len(effects))
 
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
-        self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
+        self._comparability.begin(time_budgeted=event.time_budgeted)
         self._race.begin(event.progress_metric, self.log.direction, checkpoints=event.checkpoints)
+        self._source_of[-1], self._needed = event.source_hash, event.progress_metric if self.watches else ""
         return self._submit(
             Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
         )
@@ -144,7 +144,7 @@ class Campaign:
         if event.error:
             self._errors += 1
             if self._errors >= _POLICY_ERRORS_IN_A_ROW:
-                return self._end(_Ending(f"the policy failed {self._errors} times in a row: {event.error}", failed=True))
+                return self._end(Ending(f"the policy failed {self._errors} times in a row: {event.error}", failed=True))
             return []
         self._errors = 0
         self._exhausted = not event.proposals
@@ -154,8 +154,9 @@ class Campaign:
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
         trial = self._running.get(event.number)
-        if trial is None or trial.attempt != event.attempt or event.number in self._ordered or self._ending:
-            return []  # what ends the campaign has ordered already
+        over = self._ending is not None and not self._ending.finishes  # what ends the campaign has ordered already
+        if over or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
+            return []
         effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
         if isinstance(effect, OrderTrial):
             self._ordered.add(event.number)
@@ -178,12 +179,17 @@ class Campaign:
             message = f"lost {losses} times, the last time: {outcome.message}"
             outcome = replace(outcome, status=Status.FAILED, message=message)
         outcome = self._race.outcome(event.number, outcome)
+        remark, outcome = self._comparability.judge(trial, outcome, self.settings)
+        effects = [] if remark is None else [remark]
+        if remark is not None and remark.then == "again":
+            self.spending.follow(remark)
+            effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
+            return effects + self._go_on(event.number)
         self._exhausted = False
         self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
-        effects = []
-        for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
+        for decision in self.settings.keep(self.log.view(), self.budget(elapsed_s)):
             self.log.decide(decision)
             self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
@@ -191,8 +197,8 @@ class Campaign:
                 effects += self._repeat(root)
         self._ask_whether_to_end(elapsed_s)
         effects += self._free(event.number) + self._go_on(event.number)
-        if trial.number == 0 and (reason := self._unfit(outcome)):
-            effects += self._end(_Ending(reason, failed=True))
+        if trial.number == 0 and (reason := unfit(outcome, self.settings, self._needed)):
+            effects += self._end(Ending(reason, failed=True))
         return effects
 
     def _resume(self, event: Resumed, elapsed_s: float) -> list[Effect]:
@@ -200,14 +206,16 @@ class Campaign:
         self.settings = replace(self.settings, **event.limits)
         self._stop_rules = stop_rules(self.settings)
         self._pool = Pool(self.settings.capacity, self._devices)
+        self.spending.withdraw()
         if self._open_ask is not None:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
         self._ending, self._stopped = None, False
+        self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
-        if baseline is not None and (reason := self._unfit(baseline.outcome)):
-            return self._end(_Ending(reason, failed=True))
+        if baseline is not None and (reason := unfit(baseline.outcome, self.settings, self._needed)):
+            return self._end(Ending(reason, failed=True))
         self._ask_whether_to_end(elapsed_s)
         return [] if self._orphans else self._start_waiting()
 
@@ -228,19 +236,7 @@ class Campaign:
     def _start_waiting(self) -> list[Effect]:
         order = sorted(self._waiting.values(), key=lambda t: (t.attempt == 1, t.proposal.source != PERSON, t.number))
         numbers = self._suspects[:1] or [trial.number for trial in order]
-        return [] if self._ending else [e for number in numbers for e in self._start(self._line_up(number))]
-
-    def _unfit(self, baseline: Outcome) -> str:
-        """Why a campaign cannot go on from this baseline, empty if it can."""
-        if baseline.score is None:
-            said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
-            return said if self.settings.require_baseline else ""
-        if self.settings.cancel is not None and self._progress_metric not in baseline.curve.metrics:
-            return (
-                f"the baseline (trial 0) reported no {self._progress_metric!r}, which controller.cancel needs; "
-                "call emit_progress in training, or set controller/cancel=off"
-            )
-        return ""
+        return [] if self._ending else self._admit(*numbers)
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal) -> list[Effect]:
@@ -267,7 +263,13 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         held = self._ending or self._orphans or self._suspects
-        return [] if held else self._start(self._line_up(trial.number))
+        return [] if held else self._admit(trial.number)
+
+    def _admit(self, *numbers: int) -> list[Effect]:
+        """Lets trials go to the pool, behind those that wait for a budget already, as far as the budgets reach."""
+        for number in numbers:
+            self.spending.queue(number, first=self._waiting[number].proposal.source == PERSON)
+        return [effect for number in self.spending.admit() for effect in self._start(self._line_up(number))]
 
     def _line_up(self, number: int) -> list[Grant]:
         """Submits a trial to the pool; one that a person wants goes before all others that wait."""
@@ -275,7 +277,7 @@ class Campaign:
         behind = [n for n in self._pool.waiting if self._waiting[n].proposal.source != PERSON] if first else []
         for waiting in reversed(behind):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(waiting)
-        return [grant for key in (number, *behind) for grant in self._pool.submit(key, self._request)]
+        return [grant for key in (number, *behind) for grant in self._pool.submit(key, self._needs(key))]
 
     def _number_held(self) -> list[Effect]:
         """Makes trials of the proposals that have none, as far as may be; those of a person first."""
@@ -285,6 +287,9 @@ class Campaign:
             effects += self._submit(self._held.pop(0))
         return effects
 
+    def _needs(self, number: int) -> Mapping[str, float]:
+        return self._comparability.request(number, self._request, self.settings)
+
     def _free(self, number: int) -> list[Effect]:
         """Gives back what a trial holds, if anything, and starts what waited for it."""
         return self._start(self._pool.release(number)) if number in self._pool.holding else []
@@ -293,19 +298,21 @@ class Campaign:
         effects: list[Effect] = []
         for grant in grants:
             trial = self._running[grant.key] = self._waiting.pop(grant.key)
-            refusal = self._refusals.get(trial.number, "")
             devices = {name: tuple(indices) for name, indices in grant.devices.items()}
-            ran_s = self._race.ran_s(trial.number)
-            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s))
+            refusal, ran_s = self._refusals.get(trial.number, ""), self._race.ran_s(trial.number)
+            start = StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s)
+            self.spending.follow(start)
+            effects.append(start)
         return effects
 
-    def _end(self, ending: _Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
+    def _end(self, ending: Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
         """No trial starts from here on; the running ones may be told to stop."""
         if self._stopped:
             return []
         if self._ending is None or ending.failed or (ending.interrupted and not self._ending.failed):
             self._ending = ending
         effects: list[Effect] = []
+        self.spending.withdraw()
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(number)
         for number, trial in self._running.items():
@@ -322,15 +329,15 @@ class Campaign:
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             limit_s = self.settings.max_wall_s
             if reason is not None:
-                self._end(_Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
-            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.rest_s(history):
+                self._end(Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
+            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.finish_s(history):
                 left_s = limit_s - elapsed_s
                 reason = f"{left_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
-                self._end(_Ending(reason, finishes=True))
+                self._end(Ending(reason, finishes=True))
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
-        effects = self._number_held() + self._revive()
+        effects = self._number_held() + self._admit() + self._revive()
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
@@ -339,32 +346,35 @@ class Campaign:
             return [*effects, self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return effects
-        if self._ending is None and self._waiting:
+        goes_on = self._waiting or not (self._exhausted or self._left() <= self._reserve)
+        if self._ending is None and goes_on and (reason := self.spending.shortage()):
+            self._end(Ending(reason, finishes=True))
+            effects += self._revive()
+        if self._running or (self._ending is None and self._waiting):
             return effects
-        ending = self._ending or _Ending("search space exhausted" if self._exhausted else "nothing left to do")
+        ending = self._ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
         if self._race.paused and not (ending.interrupted or ending.failed):
             return effects + self._give_up(ending)
         self._stopped = True
-        stop = StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
-        return [*effects, stop]
+        return [*effects, ending.effect]
 
     def _revive(self) -> list[Effect]:
         """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
         ending = self._ending
         held = self._orphans or self._suspects or self._stopped or self._pool.waiting
-        if not self._race.paused or held or (ending is not None and not ending.finishes):
+        given_up = not self._ordered.isdisjoint(self._race.paused)  # all at once, but they settle one by one
+        if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
         last = ending is not None or self._exhausted or self._left() <= 0
-        room = self._startable() - (0 if ending else len(self._waiting))
         effects: list[Effect] = []
-        for trial in self._race.revive(self.log.view(), ending=last, most=room):
+        for trial in self._race.revive(self.log.view(), ending=last, most=self._startable(), fits=self.spending.reserve):
             again = replace(trial, attempt=trial.attempt + 1)
             self.log.submit(again)
             self._waiting[again.number] = again
-            effects += self._start(self._pool.submit(again.number, self._request))
+            effects += self._start(self._pool.submit(again.number, self._needs(again.number)))
         return effects
 
-    def _give_up(self, ending: _Ending) -> list[Effect]:
+    def _give_up(self, ending: Ending) -> list[Effect]:
         """Cancels what is still paused at the end; the campaign stops when they have settled."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
         self._ordered.update(numbers)
@@ -373,9 +383,8 @@ class Campaign:
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
-        return int(
-            min(self._startable() + self._pace.lookahead(self.settings) - len(self._waiting), self._left() - self._reserve)
-        )
+        soon = self._startable() + self._pace.lookahead(self.settings) - len(self._waiting)
+        return int(min(soon, self._left() - self._reserve, self.spending.room()))
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
@@ -386,9 +395,6 @@ class Campaign:
         """How many trials may still be proposed."""
         return math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
 
-    def _budget(self, elapsed_s: float) -> Budget:
-        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
-        return Budget(
-            trials=None if limit is None else max(0, limit - self._numbers),
-            wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
-        )
+    def budget(self, elapsed_s: float) -> Budget:
+        """What is left, as policies and the keep rule see it."""
+        return self.spending.budget(self.settings, self._numbers, elapsed_s)

@@ -1,11 +1,13 @@
-"""Cancel rules: which running trials are doomed."""
+"""Cancel rules: which running trials are doomed. The protocol, and what all rules share: the curves that came to their end."""
 
 from __future__ import annotations
 
+import math
+from bisect import insort
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from autoresearch_rl._core import forecast
 from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
 
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-
-REFERENCES = 12  # finished curves that a forecast looks at: more add nothing but time
+_USUAL = 5.0  # times the usual deviation from the usual gap: further away a curve and its score are not of one thing
+_GAPS = 64  # latest finished trials that say what is usual
 
 
 class Judge(Protocol):
@@ -42,73 +44,84 @@ class Judge(Protocol):
 class CancelRule(Protocol):
     """What `controller.cancel` chooses."""
 
-    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge:
-        """Begins a campaign whose curves are of `metric`. `checkpoints`: trials can be paused, so that an order may be `pause`."""
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge | None:
+        """Begins a campaign whose curves are of `metric`; returns None where it has nothing to say.
+
+        `checkpoints`: trials can be paused, so that an order may be `pause`.
+        """
         ...
 
 
-class ForecastRule:
-    """Cancels a trial whose curve is forecast to end worse than the leader's did.
+class Finished:
+    """The curves that came to their end, which others are compared with. A curve is compared with curves only, never with scores.
 
-    Curves are compared with curves only, never with verdicts, and the progress metric is taken to have the objective's direction.
+    The one thing that a score says: where a curve's end is further from its score than is usual in this campaign (more than five
+    times the usual deviation from the median gap, once there are four), the trial reports something else than it is scored by,
+    and its curve is left out.
     """
 
-    def __init__(self, below: float = 0.05, min_reports: int = 5, min_share: float = 0.2, warmup_trials: int = 4) -> None:
-        """`below`: probability of ending better than the leader's curve, under which a trial is cancelled. Raises ConfigError."""
-        wrong = [
-            (name, value, rule)
-            for name, value, legal, rule in (
-                ("below", below, 0 < below < 1, "between 0 and 1"),
-                ("min_reports", min_reports, min_reports >= 2, "a whole number from 2"),
-                ("min_share", min_share, 0 <= min_share < 1, "from 0 to below 1"),
-                ("warmup_trials", warmup_trials, warmup_trials >= 1, "a whole number from 1"),
-            )
-            if not legal
-        ]
-        if wrong:
-            raise ConfigError(
-                [
-                    Problem(code="cancel-value", message=f"controller.cancel.{name} is {value!r}.", remedy=f"It must be {rule}.")
-                    for name, value, rule in wrong
-                ]
-            )
-        self._below, self._min_reports, self._min_share, self._warmup = below, min_reports, min_share, warmup_trials
+    def __init__(self, metric: str, direction: Direction, references: int) -> None:
+        """`references`: finished curves that forecasts may look at, the latest."""
+        self.metric, self.direction = metric, direction
+        self.ends: dict[int, float] = {}
+        self.references: deque[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = deque(maxlen=references)
+        self._gaps: deque[float] = deque(maxlen=_GAPS)
+        self._best: tuple[float, int] | None = None
 
-    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge:
-        """See `CancelRule`."""
-        return _ForecastJudge(self, metric)
+    def add(self, settled: Settled) -> bool:
+        """Takes the curve of a trial that ran to its end; returns whether it is one to compare with."""
+        import numpy as np
 
-    def judge(self, curve: Curve, metric: str, history: History) -> Order | None:
-        """Cancels where P(ends better than the leader's curve) < `below`."""
-        steps, values = finite_points(curve, metric)
-        target, bar = curve.step_target, _end_of_leader(metric, history)
-        if target is None or bar is None or len(history) < self._warmup or len(steps) < self._min_reports:
-            return None
-        if steps[-1] < self._min_share * target or steps[-1] >= target:
-            return None
-        seen = forecast(steps, values, target, reference_curves=_finished(metric, history), direction=history.direction)
-        chance = seen.beats(bar)
-        if not seen.informative or chance >= self._below:
-            return None
-        reason = (
-            f"{metric} is forecast to end at {seen.mean:.4g} (90 %: {seen.lo90:.4g} to {seen.hi90:.4g}) after {len(steps)} reports, "
-            f"the chance to beat {bar:.4g} of trial {history.leader} is {chance:.1%}"
-        )
-        return Order(kind="cancel", reason=reason)
+        outcome = settled.outcome
+        steps, values = finite_points(outcome.curve, self.metric)
+        last = latest(outcome.curve, self.metric)
+        diverged = last is not None and not math.isfinite(last)
+        if outcome.status is not Status.OK or outcome.score is None or not len(values) or diverged:
+            return False
+        end = float(values[-1])
+        gap, others = outcome.score - end, np.asarray(self._gaps)
+        self._gaps.append(gap)
+        if len(others) >= 4:
+            usual = float(np.median(others))
+            deviation = 1.4826 * float(np.median(np.abs(others - usual)))
+            if abs(gap - usual) > _USUAL * deviation + 1e-9 * max(abs(end), abs(outcome.score)):
+                return False
+        self.ends[settled.trial.number] = end
+        self.references.append((steps, values))
+        badness = rankable(outcome.score, self.direction)
+        if self._best is None or badness < self._best[0]:
+            self._best = badness, settled.trial.number
+        return True
+
+    def leader(self, history: History) -> tuple[int, float] | None:
+        """The trial to beat and where its curve ended: the leader, or the best score of those kept where its curve was left out."""
+        number = history.leader
+        if number not in self.ends:
+            number = self._best[1] if self._best is not None else None
+        return None if number is None else (number, self.ends[number])
+
+    def beats(self, end: float, bar: float) -> bool:
+        """Whether a curve that ended at `end` ended better than `bar`."""
+        return rankable(end, self.direction) < rankable(bar, self.direction)
 
 
-class _ForecastJudge:
-    def __init__(self, rule: ForecastRule, metric: str) -> None:
-        self._rule, self._metric = rule, metric
+class Horizon:
+    """The typical number of planned steps, by the trials of the campaign, so that trials much longer than it are seen in time."""
 
-    def report(self, number: int, curve: Curve, history: History) -> Order | None:
-        return self._rule.judge(curve, self._metric, history)
+    def __init__(self) -> None:
+        self._targets: dict[int, float] = {}
+        self._ordered: list[float] = []
 
-    def settled(self, settled: Settled, history: History) -> None:
-        """Reads the history when it is asked."""
+    def typical(self, number: int, target: float) -> float:
+        """The median of the planned steps of the trials asked about so far, this one included."""
+        if number not in self._targets:
+            self._targets[number] = target
+            insort(self._ordered, target)
+        return self._ordered[len(self._ordered) // 2]
 
-    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
-        return ()
+    def __len__(self) -> int:
+        """Trials asked about."""
+        return len(self._ordered)
 
 
 def finite_points(curve: Curve, metric: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -121,16 +134,64 @@ def finite_points(curve: Curve, metric: str) -> tuple[npt.NDArray[np.float64], n
     return steps[known], values[known]
 
 
-def _finished(metric: str, history: History) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Steps and values of trials that ran to their end, the latest `REFERENCES` of those settled last."""
-    settled = history.last(4 * REFERENCES)
-    curves = [finite_points(each.outcome.curve, metric) for each in settled if each.outcome.status is Status.OK]
-    return [curve for curve in curves if len(curve[0])][-REFERENCES:]
-
-
-def _end_of_leader(metric: str, history: History) -> float | None:
-    leader = history.find(history.leader) if history.leader is not None else None
-    if leader is None:
+def progress(curve: Curve) -> float | None:
+    """Share of its planned steps that a trial has made, None where it did not say how many, or has made them all."""
+    target = curve.step_target
+    if target is None or not curve.steps or not 0 < target < float("inf") or not 0 <= curve.steps[-1] < target:
         return None
-    _, values = finite_points(leader.outcome.curve, metric)
-    return float(values[-1]) if len(values) else None
+    return curve.steps[-1] / target
+
+
+def latest(curve: Curve, metric: str) -> float | None:
+    """The latest value, not finite where the metric has diverged; None where nothing has been said since the value before.
+
+    In a curve NaN is what a report left out, too: with values in every tenth report, nine NaNs say nothing. So it counts as
+    diverged only when it lasts more than twice as long as between earlier values, or five reports where there is but one value.
+    """
+    import numpy as np
+
+    values = curve.metrics.get(metric, ())
+    if not values or not math.isnan(values[-1]):
+        return values[-1] if values else None
+    known = np.flatnonzero(~np.isnan(np.asarray(values, dtype=np.float64)))
+    missing = len(values) - 1 - (int(known[-1]) if len(known) else -1)
+    usual = 2 * (int(np.diff(known).max()) - 1) if len(known) > 1 else 4
+    return math.nan if missing > usual else None
+
+
+def quantile(ordered: Sequence[float], at: float) -> float:
+    """Linear between the two neighbours, of values in order; they may be infinite."""
+    place = at * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    if ordered[low] == ordered[high] or place == low:
+        return ordered[low]
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def rankable(value: float, direction: Direction) -> float:
+    """A value as what ranks by being low; what is not finite ranks last."""
+    if not abs(value) < float("inf"):
+        return float("inf")
+    return value if direction == "minimize" else -value
+
+
+def check_values(*arguments: tuple[str, object, bool, str]) -> None:
+    """Raises ConfigError for each (name, value, whether it is legal, what it must be) of a rule that is not legal."""
+    problems = [
+        Problem(code="cancel-value", message=f"controller.cancel.{name} is {value!r}.", remedy=f"It must be {rule}.")
+        for name, value, legal, rule in arguments
+        if not legal
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def counts(value: object, least: int) -> bool:
+    """Whether a value is a whole number from `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def share(value: object) -> bool:
+    """Whether a value is a number between 0 and 1, neither of them."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -19,9 +21,31 @@ def facts() -> dict[str, str]:
     return {**found, "gpus": "; ".join(gpus)} if gpus else found
 
 
+def hardware_class(of: Mapping[str, str], resources: Mapping[str, float], devices: Mapping[str, Sequence[int]]) -> str:
+    """Class of a machine with these facts for a trial that was granted these resources: its CPU and cores, and the GPUs."""
+    text = f"{of.get('cpu', 'unknown CPU')}, {of.get('cores', '?')} cores"
+    gpus = resources.get("gpu", 0.0)
+    if gpus <= 0:
+        return text
+    names = of.get("gpus", "").split("; ")
+    models = {names[index] if index < len(names) else "" for index in devices.get("gpu", ())}
+    return f"{text}, {gpus:g} x {' and '.join(sorted(models - {''})) or 'GPU'}"
+
+
 def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Number of cores that this process may use: those that it may run on, or fewer where a container may use less time."""
+    return max(1, math.floor(min(float(len(os.sched_getaffinity(0))), _quota(Path("/sys/fs/cgroup")))))
+
+
+def _quota(groups: Path) -> float:
+    """CPU seconds a second that the container of this process may use, infinite where it is not limited."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((groups / name).read_text() for name in names).split()
+            return float(quota) / float(period) if float(quota) > 0 else math.inf
+        except (OSError, ValueError):  # no such file, or `max`
+            continue
+    return math.inf
 
 
 def gpu_indices(environment: Mapping[str, str] = os.environ) -> tuple[int, ...]:

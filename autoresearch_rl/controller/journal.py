@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
 import math
 import os
+import re
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import KINDS, Entry, Opened, Record
@@ -29,7 +32,9 @@ FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
 _BLOB = "$blob"
+_REFERENCE = re.compile(rb'\{"\$blob":"([0-9a-f]{64})"\}')
 _LOCK = "controller.lock"
+_CACHED = 16
 _LOG = logging.getLogger(__name__)
 
 
@@ -196,42 +201,54 @@ def read(run_dir: Path) -> Iterator[Entry]:
     A last line without its end is left out. Raises JournalError on a missing or broken journal, naming the line,
     and on one of a newer format.
     """
-    path, blobs = run_dir / "journal.jsonl", Blobs(run_dir / "blobs")
+    path = run_dir / "journal.jsonl"
+    blob = lru_cache(_CACHED)(
+        Blobs(run_dir / "blobs").get
+    )  # many trials have the same one: an empty curve, no patch of their own
     try:
         stream = path.open("rb")
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}; is {run_dir} a run directory?") from error
     with stream:
         for number, line, _ in _lines(path, stream):
-            yield _decode(path, number, line, blobs)
+            yield _decode(path, number, line, blob)
 
 
-def _lines(path: Path, stream: Any) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """(line number, parsed row, offset of the line's end) of each whole line; checks order and checksums."""
+@contextmanager
+def all_kept() -> Iterator[None]:
+    """For readers of whole journals: nothing is searched for garbage meanwhile, as every object of a million is kept."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _lines(path: Path, stream: Any) -> Iterator[tuple[int, bytes, int]]:
+    """(line number, line, offset of the line's end) of each whole line; checks order and checksums."""
     end = 0
     for number, line in enumerate(stream, start=1):
         if not line.endswith(b"\n"):
             return  # torn by a crash, or a live controller is writing it; what it adds meanwhile is another reading's
-        row, bad = _parse(line, number - 1)
+        bad = _broken(line, number - 1)
         if bad:
             raise JournalError(f"{path}: line {number} is broken ({bad}); the journal cannot be trusted from there on")
         end += len(line)
-        yield number, row, end
+        yield number, line, end
 
 
-def _parse(line: bytes, seq: int) -> tuple[dict[str, Any], str]:
-    """The row, and what is wrong with the line (empty if nothing is)."""
+def _broken(line: bytes, seq: int) -> str:
+    """What is wrong with a line, empty if nothing is. It is not parsed: a long journal is read when a campaign goes on."""
     body, mark, rest = line.rpartition(b',"crc":"')
     if not line.endswith(b'"}\n') or not mark:
-        return {}, "cut off"
+        return "cut off"
     if rest[:-3] != f"{zlib.crc32(body):08x}".encode():
-        return {}, "wrong checksum"
-    row = json.loads(line)
-    if not row.keys() >= {"seq", "at", "elapsed_s", "kind"}:
-        return {}, "incomplete"
-    if row["seq"] != seq:
-        return {}, f"sequence number {row['seq']} where {seq} should stand"
-    return row, ""
+        return "wrong checksum"
+    if line.startswith(b'{"seq":%d,' % seq):
+        return ""
+    return f"sequence number {from_json(line).get('seq')} where {seq} should stand"
 
 
 def _usable(path: Path) -> tuple[int, int]:
@@ -247,7 +264,11 @@ def _usable(path: Path) -> tuple[int, int]:
     return count, size
 
 
-def _decode(path: Path, number: int, row: dict[str, Any], blobs: Blobs) -> Entry:
+def _decode(path: Path, number: int, line: bytes, blob: Callable[[str], str]) -> Entry:
+    # References are found in the line itself: within a text its quotation marks would be escaped.
+    row = from_json(_REFERENCE.sub(lambda match: blob(match[1].decode()).encode(), line) if _BLOB.encode() in line else line)
+    if not row.keys() >= {"at", "elapsed_s", "kind"}:
+        raise JournalError(f"{path}: line {number} is broken (incomplete); the journal cannot be trusted from there on")
     del row["crc"]
     seq, at, elapsed_s, kind = row.pop("seq"), row.pop("at"), row.pop("elapsed_s"), row.pop("kind")
     if kind == "opened" and row.get("format", 0) > FORMAT:
@@ -255,7 +276,7 @@ def _decode(path: Path, number: int, row: dict[str, Any], blobs: Blobs) -> Entry
     if kind not in KINDS:
         raise JournalError(f"{path}: line {number} has the unknown kind {kind!r}; upgrade autoresearch-rl")
     try:
-        record = _adapter(kind).validate_python(_unblob(row, blobs))
+        record = _adapter(kind).validate_python(row)
     except ValueError as error:
         raise JournalError(f"{path}: line {number} is not a valid {kind!r} record: {error}") from error
     if seq == 0 and not isinstance(record, Opened):
@@ -312,14 +333,6 @@ def storable(value: object, levels: int = 100) -> bool:
 def _text(value: str) -> str:
     """As it is where it is text; lone surrogates (file names that are no UTF-8, in a message) could not be read back."""
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-
-
-def _unblob(value: Any, blobs: Blobs) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {_BLOB}:
-            return json.loads(blobs.get(str(value[_BLOB])))
-        return {key: _unblob(item, blobs) for key, item in value.items()}
-    return [_unblob(item, blobs) for item in value] if isinstance(value, list) else value
 
 
 def _sync_path(path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from autoresearch_rl.events import (
     Entry,
     Event,
     Failed,
+    Incomparable,
     Interrupted,
     OrderTrial,
     Paused,
@@ -75,7 +78,7 @@ class Live:
     Attributes:
         kill: Kills every child at once; called on a second Ctrl-C and on errors.
         patience_s: Seconds after the end of its time, or of an order's grace, in which a trial's target must have answered.
-        watched: Whether a cancel rule wants to see the reports.
+        past: What the sinks have not been shown yet; of a resumed campaign all that happened before.
         taken: Ids of requests that the journal holds already.
     """
 
@@ -86,7 +89,7 @@ class Live:
     run_dir: Path
     clock: Clock
     kill: Callable[[], object]
-    watched: bool = False
+    past: deque[Entry] = field(default_factory=deque)
     patience_s: float = 60.0
     taken: Sequence[str] = ()
     inbox: queue.SimpleQueue[Event | Reported] = field(default_factory=queue.SimpleQueue)
@@ -102,6 +105,7 @@ class Live:
         self._trials = trials
         self._requests = Inbox(self.run_dir, self.taken)
         with ExitStack() as stack:
+            stack.callback(self._catch_up, math.inf)
             stack.enter_context(self._signals())
             stack.callback(self.kill)
             stack.enter_context(self.proposer.running(self.inbox.put))
@@ -125,8 +129,9 @@ class Live:
                 found = self._overdue() or self._requests.next(self.proposer.space, self.campaign.log.view())
                 if found is not None:
                     return found
+            self._catch_up(self.clock() + _POLL_S)
             try:
-                event = self.inbox.get(timeout=_POLL_S)
+                event = self.inbox.get(timeout=_POLL_S if not self.past else 0)
             except queue.Empty:
                 continue
             if (
@@ -136,8 +141,8 @@ class Live:
                 continue  # of a worker that was given up
             if not isinstance(event, Reported):
                 return event
-            self.sink.record(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
-            if self.watched and event.progress is not None:
+            self._show(Entry(seq=-1, at="", elapsed_s=self.clock(), record=event))
+            if self.campaign.watches and event.progress is not None:
                 return Progressed(number=event.number, attempt=event.attempt, progress=event.progress)
 
     def _post(self, event: Event) -> None:
@@ -153,12 +158,22 @@ class Live:
         for effect in effects:
             self._carry_out(effect, elapsed_s)
         for entry in entries:
-            self.sink.record(entry)
+            self._show(entry)
+
+    def _show(self, entry: Entry) -> None:
+        """Shows the sinks one entry: this one, or while they have to catch up the oldest that they have not seen."""
+        self.past.append(entry)
+        self.sink.record(self.past.popleft())
+
+    def _catch_up(self, until_s: float) -> None:
+        """Shows the sinks what they have not seen while nothing else is to be done: trials do not wait for telemetry."""
+        while self.past and (until_s == math.inf or (self.inbox.empty() and self.clock() < until_s)):
+            self.sink.record(self.past.popleft())
 
     def _carry_out(self, effect: Effect, elapsed_s: float) -> None:
         match effect:
             case AskPolicy():
-                self.proposer.ask(effect, self.campaign.log.view(), elapsed_s)
+                self.proposer.ask(effect, self.campaign.log.view(), self.campaign.budget(elapsed_s))
             case StartTrial():
                 number = effect.trial.number
                 control = self._controls[number, effect.trial.attempt] = Control()
@@ -173,6 +188,10 @@ class Live:
                     threading.Thread(target=self.kill, name="kill", daemon=True).start()
             case Decide():
                 self._retain(effect.decision)
+            case Incomparable():
+                if effect.then == "again":
+                    drop_checkpoint(self.run_dir, effect.number)  # of a workspace that was kept: it begins anew
+                    drop_model(self.run_dir, effect.number, effect.attempt)
             case Spare():
                 pass
             case StopCampaign():

@@ -20,6 +20,7 @@ def preflight(task: Task, settings: Settings, run_dir: Path, devices: Mapping[st
     problems += _check_resources(task, settings, devices)
     problems += _check_run_dir(run_dir, settings.min_free_disk_mb)
     problems += _check_reports(task, settings)
+    problems += _check_time_budget(task, settings)
     if settings.max_wall_s is not None and task.timeouts.trial_s > settings.max_wall_s:
         message = f"A trial may take {task.timeouts.trial_s:g} s (task.timeouts), the campaign {settings.max_wall_s:g} s (controller.max_wall_s)."
         remedy = "Shorten task.timeouts.train_s, or give the campaign more time."
@@ -30,7 +31,7 @@ def preflight(task: Task, settings: Settings, run_dir: Path, devices: Mapping[st
 def _check_resources(task: Task, settings: Settings, devices: Mapping[str, tuple[int, ...]]) -> list[Problem]:
     try:
         pool = Pool(settings.capacity, devices)
-        pool.submit(0, {"trial": 1.0, **task.resources})
+        pool.submit(0, {"trial": 1.0, **task.request})
     except PoolError as error:
         remedy = "Lower task.resources, or say what the machine has, e.g. controller.resources={gpu: 2}."
         return [Problem(code="resources-never-fit", message=f"A trial can never start: {error}.", remedy=remedy)]
@@ -55,8 +56,27 @@ def _check_run_dir(run_dir: Path, floor_mb: float) -> list[Problem]:
     return []
 
 
+def _check_time_budget(task: Task, settings: Settings) -> list[Problem]:
+    """Warnings about what makes scores of a time-budgeted task incomparable."""
+    if not task.objective.time_budgeted:
+        return []
+    problems = []
+    if settings.concurrency > 1 and not any(task.resources.get(name) for name in ("cpu", "gpu")):
+        message = f"Task {task.name} is time-budgeted, and {settings.concurrency} trials at a time may take CPUs from each other."
+        remedy = "Say what keeps them apart, e.g. task.resources={cpu: 2}, or set controller.concurrency=1."
+        problems.append(Problem(code="time-budget-shared", message=message, remedy=remedy, fatal=False))
+    if not Path("/proc/self/schedstat").exists():
+        message = f"Task {task.name} is time-budgeted, but this system does not tell how long a process waits for a CPU."
+        remedy = "Keep other work off the machine: only the class of hardware is compared."
+        problems.append(Problem(code="contention-unknown", message=message, remedy=remedy, fatal=False))
+    return problems
+
+
 def _check_reports(task: Task, settings: Settings) -> list[Problem]:
+    goal = task.objective
     if settings.cancel is None or task.check():
+        return []
+    if settings.cancel.follow(goal.progress_metric, goal.direction, checkpoints=task.checkpoints) is None:
         return []
     if any("emit_progress" in text or "AR_PROGRESS_FILE" in text for text in task.sources().values()):
         return []

@@ -8,18 +8,21 @@ import platform
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
+from autoresearch_rl.controller.comparability import check_hardware
 from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
 from autoresearch_rl.controller.inbox import drop_stop_requests, request_id
-from autoresearch_rl.controller.journal import Blobs, Journal, read
+from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
 from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.plan import Plan
@@ -29,15 +32,16 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import first, replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import check_budgets, limits_of, stage_timeouts
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
-from autoresearch_rl.controller.workspace import attempt_folder, lay_out_all
+from autoresearch_rl.controller.workspace import attempt_folder, last_sign_of_life, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
-from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign
+from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign, Terms
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
-from autoresearch_rl.trial import History
+from autoresearch_rl.trial import History, Trial
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 20.0
@@ -46,11 +50,12 @@ _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a campaign ended: why, with which history, and where everything lies."""
+    """How a campaign ended: why, with which history, where everything lies, and what was spent in one line, if anything."""
 
     stop: StopCampaign
     history: History
     run_dir: Path
+    spent: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -65,7 +70,7 @@ class Finished:
 def check(plan: Plan, run_dir: Path) -> list[Problem]:
     """Everything wrong with a plan on this machine, warnings included; starts nothing."""
     settings, devices = _equipped(plan)
-    return preflight(plan.task, settings, run_dir, devices)
+    return [*preflight(plan.task, settings, run_dir, devices), *check_budgets(_terms(plan, settings), _gpus(plan))]
 
 
 def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], announce: Callable[[str], None]) -> Finished:
@@ -77,7 +82,7 @@ def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], 
     run_dir.mkdir(parents=True, exist_ok=True)
     with _Site.open(plan, run_dir, cache_dir, announce) as site:
         opened = _opened(site, settings, devices, tags)
-        return site.drive(site.campaign(settings, devices), settings, opened, (), [opened])
+        return site.drive(site.campaign(settings, devices), settings, opened, deque(), [opened])
 
 
 def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: Path, announce: Callable[[str], None]) -> Finished:
@@ -87,18 +92,23 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
     JournalError where the journal is broken, CampaignError where the campaign cannot go on.
     """
     with _Site.open(plan, run_dir, cache_dir, announce) as site:
-        entries = list(read(run_dir))
-        opened = first(entries)
-        site.check_same(opened)
-        site.sources.adopt(opened.source_hash, opened.sources)
-        settings = equipped_as(plan.settings, opened)
-        campaign = site.campaign(settings, opened.devices)
-        past = restore(campaign, entries, site.journal)
+        with all_kept():
+            entries = list(read(run_dir))
+            opened = first(entries)
+            site.check_same(opened)
+            check_hardware(opened, entries, site.hardware)
+            site.sources.adopt(opened.source_hash, opened.sources)
+            settings = equipped_as(plan.settings, opened)
+            campaign = site.campaign(settings, opened.devices)
+            past = restore(campaign, entries, site.journal)
         earlier = (e.record.limits for e in entries if isinstance(e.record, Resumed))
         settings = replace(settings, **{name: value for changed in (*earlier, limits) for name, value in changed.items()})
+        if problems := check_budgets(replace(opened.terms, limits=limits_of(settings)), _gpus(plan)):
+            raise ConfigError(problems)
         drop_stop_requests(run_dir)
-        begin = takeover_events(past, limits, lambda trial: attempt_folder(run_dir, trial.number, trial.attempt).is_dir())
-        return site.drive(campaign, settings, opened, past, begin)
+        lived_s = partial(_lived_s, run_dir, sum(opened.terms.timeouts.values()))
+        begin = takeover_events(past, limits, lambda t: attempt_folder(run_dir, t.number, t.attempt).is_dir(), lived_s)
+        return site.drive(campaign, settings, opened, deque(past), begin)
 
 
 def replay_run(plan: Plan, run_dir: Path) -> str:
@@ -113,12 +123,11 @@ def replay_run(plan: Plan, run_dir: Path) -> str:
     sources.adopt(opened.source_hash, opened.sources)
     task, settings = plan.task, equipped_as(plan.settings, opened)
     direction: Any = opened.direction
-    campaign = Campaign(settings, sources, direction=direction, request=task.resources, devices=opened.devices)
+    campaign = Campaign(settings, sources, direction=direction, request=task.request, devices=opened.devices)
     proposer = Proposer(plan.policy, task.search_space, settings)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        # With the limits of then, which a resume may have changed: policies see the budget.
-        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
+        return proposer.answer(effect, campaign.log.view(), campaign.budget(elapsed_s))
 
     changed, differing = _changed(opened), list[str]()
     rest = replay(campaign, entries, answer, differing.append if changed else None)
@@ -158,6 +167,7 @@ class _Site:
     sources: Sources
     guard: Guard
     frozen: Mapping[str, bytes]
+    hardware: Mapping[str, str]
 
     @classmethod
     @contextmanager
@@ -185,6 +195,7 @@ class _Site:
                 sources=Sources(journal.blobs),
                 guard=_guard(run_dir, frozen, prepared, partial(_rebuild, prepared, again)),
                 frozen=frozen,
+                hardware=facts(),
             )
 
     @property
@@ -205,16 +216,14 @@ class _Site:
     def campaign(self, settings: Settings, devices: Mapping[str, Sequence[int]]) -> Campaign:
         """A fresh reducer."""
         task = self.plan.task
-        return Campaign(settings, self.sources, direction=task.objective.direction, request=task.resources, devices=devices)
+        return Campaign(settings, self.sources, direction=task.objective.direction, request=task.request, devices=devices)
 
     def drive(
-        self, campaign: Campaign, settings: Settings, opened: Opened, past: Sequence[Entry], begin: Sequence[Event]
+        self, campaign: Campaign, settings: Settings, opened: Opened, past: deque[Entry], begin: Sequence[Event]
     ) -> Finished:
-        """Runs to the end, after the sinks have been shown what happened before."""
+        """Runs to the end; on the way the sinks are shown what happened before."""
         plan, clock = self.plan, Clock(past[-1].elapsed_s if past else self.prepare_s)
         with FanOut(plan.telemetry, self.run_dir) as sink:
-            for entry in past:
-                sink.record(entry)
             live = Live(
                 campaign=campaign,
                 journal=self.journal,
@@ -223,7 +232,7 @@ class _Site:
                 run_dir=self.run_dir,
                 clock=clock,
                 kill=self.kill,
-                watched=settings.cancel is not None,
+                past=past,
                 taken=[request_id(entry.record) for entry in past if isinstance(entry.record, Requested)],
             )
             stages = Stages(
@@ -239,17 +248,18 @@ class _Site:
                 grace_s=settings.grace_s,
                 keep_workspaces=settings.keep_workspaces,
                 leases=Leases(self.cache_dir.parent),
+                hardware=self.hardware,
                 clock=clock,
                 post=live.inbox.put,
             )
             stop, history = live.run(begin, stages)
-        return Finished(stop=stop, history=history, run_dir=self.run_dir)
+        return Finished(stop=stop, history=history, run_dir=self.run_dir, spent=campaign.spending.meter.line(clock()))
 
 
 def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tuple[Settings, dict[str, tuple[int, ...]]]:
     """As `_equipped`, after the checks; warnings are announced. Raises ConfigError."""
     settings, devices = _equipped(plan)
-    problems = preflight(plan.task, settings, run_dir, devices)
+    problems = check(plan, run_dir)
     if any(problem.fatal for problem in problems):
         raise ConfigError(problems)
     for problem in problems:
@@ -281,7 +291,7 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         config=plan.config,
         versions=_versions(),
         seed=settings.seed,
-        hardware=facts(),
+        hardware=site.hardware,
         frozen=site.frozen_hashes,
         source_hash=source,
         sources=site.sources.manifest(source),
@@ -289,11 +299,34 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         capacity=settings.capacity,
         devices=devices,
         checkpoints=task.checkpoints,
+        time_budgeted=task.objective.time_budgeted,
         max_trials=settings.max_trials,
+        terms=_terms(plan, settings),
         prepare_s=site.prepare_s,
         cwd=str(Path.cwd()),
         tags={**plan.labels, **tags},
     )
+
+
+def _terms(plan: Plan, settings: Settings) -> Terms:
+    needed = {"trial": 1.0, **plan.task.resources}
+    place = {name: amount for name, amount in needed.items() if name not in plan.task.resources}
+    return Terms(
+        limits=limits_of(settings),
+        timeouts=stage_timeouts(plan.task),
+        usd_per_h=plan.target.price(needed),
+        released_usd_per_h=plan.target.price(place) or 0.0,
+    )
+
+
+def _gpus(plan: Plan) -> float:
+    return plan.task.resources.get("gpu", 0.0)
+
+
+def _lived_s(run_dir: Path, most_s: float, trial: Trial, started_at: str) -> float:
+    """Seconds between the start of an attempt and its last sign of life; at most `most_s`, as clocks may have been set."""
+    lived_s = last_sign_of_life(run_dir, trial.number, trial.attempt) - datetime.fromisoformat(started_at).timestamp()
+    return round(min(max(0.0, lived_s), most_s), 3)
 
 
 def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebuild: Callable[[], object]) -> Guard:

@@ -8,10 +8,12 @@ import shutil
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.environment import base_environment, expose, parameter_environment
+from autoresearch_rl.controller.hardware import hardware_class
 from autoresearch_rl.controller.leases import Lease, Leases
 from autoresearch_rl.controller.prepare import Prepared
 from autoresearch_rl.controller.sources import Sources
@@ -19,12 +21,17 @@ from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge,
 from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError, SealError
 from autoresearch_rl.events import Paused, Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.metering import NOTHING
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
 from autoresearch_rl.target.progress import PAUSED_EXIT
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Order, Outcome, Progress, StageSpan, Status, Trial
+from autoresearch_rl.trial import Conditions, Order, Outcome, Progress, StageSpan, Status, Trial
 
 _METRIC = re.compile(rb"^\s*([A-Za-z_][\w./-]{0,99})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$")
+_ARTIFACTS = (
+    "patch.diff",
+    *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")),
+)
 _LAST_BYTES = 1_000_000
 _FULL_BYTES = 65_536
 
@@ -54,6 +61,7 @@ class Stages:
         target: Where the untrusted stages run.
         local: This machine, where the evaluator runs.
         leases: Devices are waited for until no other campaign has them.
+        hardware: Facts of this machine.
         clock: Active seconds of the campaign.
         post: Puts an event into the loop's inbox.
     """
@@ -70,6 +78,7 @@ class Stages:
     grace_s: float
     keep_workspaces: bool
     leases: Leases
+    hardware: Mapping[str, str]
     clock: Callable[[], float]
     post: Callable[[Reported | Released], None]
 
@@ -77,7 +86,7 @@ class Stages:
         """Returns how the attempt ended, or that it was paused. Raises EvaluatorError where the evaluator fails on the baseline too."""
         trial = start.trial
         if start.refusal:
-            outcome = Outcome(status=Status.REJECTED, message=start.refusal)
+            outcome = Outcome(status=Status.REJECTED, message=start.refusal, usage=NOTHING)
             return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome)
         with self.leases.of(start.devices) as lease:
             waited = self._wait(start, control, lease)
@@ -92,7 +101,7 @@ class Stages:
 
         if lease.acquire(lambda: control.order is not None, waiting) or control.order is None:
             return None
-        outcome = _obeyed("waiting for devices of other campaigns", control.order)
+        outcome = replace(_obeyed("waiting for devices of other campaigns", control.order), usage=NOTHING)
         return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=control.order.kind == "stop")
 
     def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent | Paused:
@@ -128,6 +137,7 @@ class _Attempt:
     spans: list[StageSpan] = field(default_factory=list)
     usage: dict[str, float] = field(default_factory=dict)
     sealed: dict[str, str] = field(default_factory=dict)
+    conditions: Conditions | None = None
     tier: int = 0
     stage: str = ""
     paused: bool = False
@@ -146,7 +156,8 @@ class _Attempt:
         if end.status is Status.FAILED and shutil.disk_usage(self.stages.run_dir).free < _FULL_BYTES:
             # Which may be its own doing or not; it runs again, at most `max_attempts` times, once its folders are dropped.
             end = Outcome(status=Status.LOST, message=f"the disk of {self.stages.run_dir} was full: {end.message}")
-        return replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+        end = replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
+        return replace(end, conditions=self.conditions)
 
     @property
     def _trial(self) -> Trial:
@@ -240,9 +251,12 @@ class _Attempt:
         for name, amount in result.usage.items():
             before = self.usage.get(name, 0.0)
             self.usage[name] = max(before, amount) if name.startswith("peak_") else before + amount
+        gpus = self.start.resources.get("gpu", 0.0)
+        if gpus and stage != "evaluate" and "gpu_s" not in result.usage:
+            self.usage["gpu_s"] = self.usage.get("gpu_s", 0.0) + gpus * result.elapsed_s
         if stage == "train":
-            gpus = sum(amount for name, amount in self.start.resources.items() if name == "gpu")
-            self.usage |= {"gpu_s": gpus * result.elapsed_s} if gpus else {}
+            here = hardware_class(self.stages.hardware, self.start.resources, self.start.devices)
+            self.conditions = Conditions(hardware=result.hardware or here, contention=result.contention)
         return result
 
     def _report(self, progress: Progress | None) -> Order | None:
@@ -340,12 +354,14 @@ def _obeyed(stage: str, order: Order) -> Outcome:
     return Outcome(status=status, message=f"{stage}: {order.reason}")
 
 
-def _artifacts(space: Workspace) -> dict[str, str]:
-    names = (
-        "patch.diff",
-        *(f"{stage}.{stream}.log" for stage in ("train", "predict", "evaluate") for stream in ("stdout", "stderr")),
-    )
-    return {name: name for name in names if (space.root / name).is_file()} | ({"model": "model"} if space.model.is_dir() else {})
+def _artifacts(space: Workspace) -> Mapping[str, str]:
+    found = tuple(name for name in _ARTIFACTS if (space.root / name).is_file())
+    return _named((*found, "model") if space.model.is_dir() else found)
+
+
+@cache  # nearly all trials of a campaign have the same ones, and all outcomes are kept
+def _named(names: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: name for name in names}
 
 
 def _printed(path: Path) -> dict[str, float]:

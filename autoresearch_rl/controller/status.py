@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.activity import Activity, activity, told
-from autoresearch_rl.controller.journal import read
+from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
-from autoresearch_rl.events import Decide, Entry, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.joining import remarked
+from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
 from autoresearch_rl.waiting import Waiting
 
@@ -29,11 +31,14 @@ class Seen:
     activity: Activity = field(default_factory=Activity)
     at: str = ""
     elapsed_s: float = 0.0
+    meter: Meter = field(default_factory=Meter)
     _ended: tuple[Trial, Outcome] | None = None
+    _remarks: dict[int, list[Incomparable]] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         """Takes one more entry into account."""
         self.at, self.elapsed_s = entry.at, entry.elapsed_s
+        self.meter.feed(entry.record, entry.elapsed_s)
         self.waiting.feed(entry)
         self.activity.feed(entry)
         match entry.record:
@@ -48,12 +53,15 @@ class Seen:
             case SettledEvent(number=number, outcome=outcome):
                 trial = self.running.pop(number) if number in self.running else self.paused.pop(number)
                 whole = self.activity.whole(number, outcome, checkpoints=self.opened.checkpoints)
+                whole = replace(whole, usage={**whole.usage, **self.meter.ended})
                 self._ended = (trial, whole)  # settled for good only if a decision follows: a lost attempt starts again
+            case Incomparable(number=number):
+                self._remarks.setdefault(number, []).append(entry.record)
             case Decide(decision=decision):
                 if self._ended is not None:
                     trial, outcome = self._ended
                     final = replace(outcome, status=Status.FAILED) if outcome.status is Status.LOST else outcome
-                    self.log.settle(trial, final)
+                    self.log.settle(trial, remarked(final, self._remarks.pop(trial.number, ())))
                     self._ended = None
                 self.log.decide(decision)
             case Resumed(limits=limits) if "max_trials" in limits:
@@ -77,9 +85,10 @@ def follow(entries: Iterable[Entry], run_dir: Path) -> Seen:
         raise JournalError(f"{run_dir / 'journal.jsonl'} is empty: the campaign had not begun")
     direction: Any = first.record.direction
     seen = Seen(opened=first.record, log=HistoryLog(direction))
-    seen.waiting.feed(first)
-    for entry in entries:
-        seen.take(entry)
+    seen.take(first)
+    with all_kept():
+        for entry in entries:
+            seen.take(entry)
     return seen
 
 
@@ -104,6 +113,8 @@ def _summary(seen: Seen, last: int) -> dict[str, Any]:
         "settled": len(history),
         "max_trials": seen.opened.max_trials,
         "elapsed_s": round(seen.elapsed_s, 3),
+        "spent": {name: round(amount, 6) for name, amount in seen.meter.so_far(seen.elapsed_s).items()},
+        "limits": seen.meter.limits,
         "updated": seen.at,
         "running": [trial.number for trial in seen.running.values()],
         "paused": [trial.number for trial in seen.paused.values()],
@@ -133,6 +144,8 @@ def _row(settled: Settled, decision: Decision | None) -> dict[str, Any]:
         "reason": decision.reason if decision is not None else outcome.message,
         "params": dict(trial.proposal.params),
         "elapsed_s": round(outcome.elapsed_s, 3),
+        "gpu_s": outcome.usage.get("gpu_s"),
+        "usd": outcome.usage.get("usd"),
         "verdict": outcome.verdict.kind if outcome.verdict is not None else None,
     }
 
@@ -147,6 +160,8 @@ def _print(seen: Seen, run_dir: Path, last: int) -> None:
     console.print(f"[bold]{escape(seen.opened.task)}[/] {escape(str(run_dir))}", highlight=False)
     ended = f": {escape(seen.stop.reason)}" if seen.stop is not None else f", last event at {seen.at}"
     console.print(f"{_state(seen)}{ended}; {len(history)}{limit} trials settled in {seen.elapsed_s:.0f} s", highlight=False)
+    if spent := seen.meter.line(seen.elapsed_s):
+        console.print(f"spent: {spent}", highlight=False)
     if history.leader is not None:
         console.print(f"best: trial {history.leader} with {seen.opened.metric} {_score(history):.6g}", highlight=False)
     for line in told(seen, run_dir):

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from autoresearch_rl.controller.gain import ExpectedGain
 from autoresearch_rl.controller.settings import Settings
-from autoresearch_rl.trial import History, Status
+from autoresearch_rl.events import StopCampaign
+from autoresearch_rl.trial import History, Outcome, Status
 
 _FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}
+
+
+@dataclass
+class Ending:
+    """Why no more trials are started; `finishes`: but for paused ones that are worth it."""
+
+    reason: str
+    finishes: bool = False
+    failed: bool = False
+    interrupted: bool = False
+    signal: int = 0
+
+    @property
+    def effect(self) -> StopCampaign:
+        """The last effect of a campaign that ends so."""
+        return StopCampaign(reason=self.reason, failed=self.failed, interrupted=self.interrupted, signal=self.signal)
 
 
 class StopRule(Protocol):
@@ -58,11 +77,26 @@ def failure_rate(limit: float, window: int) -> StopRule:
 
 def stop_rules(settings: Settings) -> Sequence[StopRule]:
     """The rules that the settings switch on."""
-    rules = [failure_rate(settings.max_failure_rate, settings.failure_window)]
+    rules: list[StopRule] = [failure_rate(settings.max_failure_rate, settings.failure_window)]
     if settings.max_trials is not None:
         rules.append(max_trials(settings.max_trials))
     if settings.max_wall_s is not None:
         rules.append(max_wall(settings.max_wall_s))
     if settings.patience is not None:
         rules.append(no_improvement(settings.patience))
+    if settings.min_gain is not None:
+        rules.append(ExpectedGain(settings.min_gain, settings.gain_trials))
     return rules
+
+
+def unfit(baseline: Outcome, settings: Settings, curve: str) -> str:
+    """Why a campaign cannot go on from this baseline, empty if it can. `curve`: the metric whose curves decide, empty for none."""
+    if baseline.score is None:
+        said = f"the baseline (trial 0) has no score: {baseline.message or baseline.status}"
+        return said if settings.require_baseline else ""
+    if curve and curve not in baseline.curve.metrics:
+        return (
+            f"the baseline (trial 0) reported no {curve!r}, which controller.cancel needs; "
+            "call emit_progress in training, or set controller/cancel=off"
+        )
+    return ""

@@ -83,10 +83,12 @@ class JobResult:
         timed_out: Whether the timeout killed it.
         obeyed: The order after which it ended, None if it ended by itself.
         elapsed_s: Wall seconds.
-        usage: Amounts by name with unit (`cpu_s`, `peak_rss_bytes`, `output_bytes`).
+        usage: Amounts by name with unit (`cpu_s`, `peak_rss_bytes`, `output_bytes`; `gpu_s` and `usd` where the target knows).
         stderr_tail: Last lines of stderr, at most 4,000 characters, invalid UTF-8 replaced.
         answer: What came on the answer pipe, None if nothing was asked for.
         tier: Isolation tier it ran in.
+        hardware: Class of the machine that it ran on, the same text for machines that do the same work in the same time; empty for this one.
+        contention: Share of its time, 0 to 1, for which others kept it from CPUs; None where nobody can tell.
         lost: Why the infrastructure, not the stage, ended it; empty otherwise.
         unstartable: Why the command could not be started at all (not found, not executable); empty otherwise.
     """
@@ -100,6 +102,8 @@ class JobResult:
     stderr_tail: str = ""
     answer: str | None = None
     tier: int = 0
+    hardware: str = ""
+    contention: float | None = None
     lost: str = ""
     unstartable: str = ""
 
@@ -117,6 +121,13 @@ class Target(Protocol):
 
     def open(self, trial_key: str, resources: Mapping[str, float], devices: Mapping[str, tuple[int, ...]]) -> Session:
         """Returns a session for one attempt; `trial_key` is CAMPAIGN/NUMBER/ATTEMPT."""
+        ...
+
+    def price(self, resources: Mapping[str, float]) -> float | None:
+        """USD an hour of a trial that holds these, None if it is not known. Asked once, when a campaign is opened.
+
+        What an attempt came to in the end may be told as `usd` in `JobResult.usage`, which counts instead.
+        """
         ...
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 experiment            the task
 └── run               the campaign (`arrl.key` = CAMPAIGN): config.yaml, facts as tags, a summary as its description, `best` by
-    │                 number of settled trials, `trial_score` by trial number
+    │                 and `spent/NAME` by number of settled trials, `trial_score` by trial number
     └── nested run    a trial (`arrl.key` = CAMPAIGN/NUMBER): parameters, evaluator's metrics, `score`, `progress/NAME` by step,
                       `usage/NAME`, tags, patch, logs, model
 
@@ -19,7 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_rl.events import Decide, Entry, Opened, Reported, Requested, Resumed, SettledEvent, StopCampaign
+from autoresearch_rl.events import (
+    Decide,
+    Entry,
+    Incomparable,
+    Opened,
+    Paused,
+    Reported,
+    Requested,
+    Resumed,
+    SettledEvent,
+    StopCampaign,
+)
 from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
@@ -33,13 +44,23 @@ _ENDS = {Status.OK: "FINISHED", Status.CANCELLED: "KILLED", Status.LOST: "KILLED
 
 @dataclass(slots=True)
 class _Run:
-    """A trial's run: its id, the attempt it shows, whether it has ended, has its parameters, has its model."""
+    """A trial's run.
+
+    Attributes:
+        attempt: The one it shows.
+        params: Whether it has its parameters.
+        model: Whether it has its model.
+        paused: Whether it waits for the next attempt to go on.
+        continued: Whether it holds the curves of attempts that were paused.
+    """
 
     id: str
     attempt: int
     ended: bool = False
     params: bool = False
     model: bool = False
+    paused: bool = False
+    continued: bool = False
 
 
 class RunWriter:
@@ -77,10 +98,15 @@ class RunWriter:
                 running = self._tally.running[record.number]
                 if running.trial.attempt == record.attempt:
                     self._reports.setdefault(record.number, []).extend(mlflow_values.reported(progress, millis(running.at)))
+            case Paused():
+                self._reports.pop(record.number, None)
+                self._pause(record)
             case SettledEvent():
                 self._reports.pop(record.number, None)
                 if record.outcome.status is Status.LOST:
-                    self._lose(record, entry.at)
+                    self._lose(record, "lost", record.outcome.message, entry.at)
+            case Incomparable(then="again"):
+                self._lose(record, "incomparable", record.reason, entry.at)
             case Decide(decision=decision):
                 self._decide(decision, row)
             case Requested(request="note"):
@@ -89,7 +115,7 @@ class RunWriter:
             case Resumed():
                 self._client.update_run(self._parent, status="RUNNING")
             case StopCampaign():
-                self._end(entry.at, record)
+                self._end(entry, record)
             case _:
                 pass
 
@@ -147,12 +173,21 @@ class RunWriter:
         if not found and opened.config:
             self._client.log_text(self._parent, mlflow_values.encodable(opened.config), "config.yaml")
 
-    def _end(self, at: str, stop: StopCampaign) -> None:
-        self._parent_tags |= mlflow_values.tags({"reason": first_line(stop.reason), "mlflow.note.content": self._summary()})
+    def _end(self, entry: Entry, stop: StopCampaign) -> None:
+        spent = self._tally.meter.line(entry.elapsed_s)
+        self._parent_tags |= mlflow_values.tags(
+            {"reason": first_line(stop.reason), "spent": spent, "mlflow.note.content": self._summary()}
+        )
+        self._spend(entry.elapsed_s, millis(entry.at))
         self.flush()
         self._client.set_terminated(
-            self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(at)
+            self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(entry.at)
         )
+
+    def _spend(self, elapsed_s: float, at_ms: int) -> None:
+        """Notes what the campaign has spent so far."""
+        for name, amount in self._tally.meter.so_far(elapsed_s).items():
+            self._parent_points.append((f"spent/{name}", amount, at_ms, self._tally.done))
 
     def _lead(self, candidate: int) -> None:
         opened, best = self._tally.opened, self._tally.best
@@ -167,9 +202,14 @@ class RunWriter:
     def _run_of(self, trial: Trial, begun_at: str, facts: Mapping[str, object]) -> _Run:
         """The run that shows this attempt, or a later one; made with `facts` as tags where there is none.
 
-        The run of an earlier attempt, which was lost, goes to the trash.
+        The run of an earlier attempt, which came to nothing, goes to the trash.
         """
         run = self._runs.get(trial.number)
+        if run is not None and run.paused and run.attempt < trial.attempt:
+            run.attempt, run.paused = trial.attempt, False
+            again = {"attempt": trial.attempt, "status": "running", "message": "", "mlflow.runName": f"{trial.number:04d}"}
+            self._log(run.id, tags=mlflow_values.tags(again))
+            self._client.update_run(run.id, status="RUNNING")
         if run is not None and run.attempt >= trial.attempt:
             return run
         if run is not None:
@@ -214,6 +254,7 @@ class RunWriter:
                 # Not by trial number: the point with the highest step is shown as the latest, also if a slower trial beat it.
                 self._parent_points.append(("best", self._tally.best, ended_ms, self._tally.done))
             self._parent_points.append(("trial_score", outcome.score, ended_ms, trial.number))
+        self._spend(row.elapsed_s, ended_ms)
         final |= {**outcome.metrics, "elapsed_s": outcome.elapsed_s}
         final |= {f"usage/{name}": amount for name, amount in outcome.usage.items()}
         facts = self._final_facts(row)
@@ -222,7 +263,7 @@ class RunWriter:
         if run.ended or run.attempt > trial.attempt:
             return
         points = [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
-        points += mlflow_values.points(outcome.curve, millis(row.begun_at))
+        points += mlflow_values.points(row.curve if run.continued else outcome.curve, millis(row.begun_at))
         tags = mlflow_values.tags(facts) if run is before else {}
         self._log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
         self._upload(run, trial.number, outcome.artifacts, row.said)
@@ -246,11 +287,26 @@ class RunWriter:
             "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
         }
 
-    def _lose(self, record: SettledEvent, at: str) -> None:
-        """An attempt was lost: its run, if there is one yet, ends here until the next attempt takes its place."""
+    def _pause(self, record: Paused) -> None:
+        """An attempt was paused: its part of the curve is written, its run waits for the next attempt."""
+        paused = self._tally.paused.get(record.number)
+        if paused is None:
+            return
+        run = self._run_of(paused.trial, paused.at, {})
+        run.continued = True
+        if run.ended or run.attempt > record.attempt:
+            return
+        run.paused = True
+        facts = {"status": "paused", "message": record.part.message, "mlflow.runName": f"{record.number:04d} paused"}
+        points = [*mlflow_values.points(record.part.curve, millis(paused.at))]
+        self._log(run.id, points=points, params=self._params_of(run, paused.trial), tags=mlflow_values.tags(facts))
+        self._client.update_run(run.id, status="SCHEDULED")
+
+    def _lose(self, record: SettledEvent | Incomparable, status: str, message: str, at: str) -> None:
+        """An attempt came to nothing: its run, if there is one yet, ends here until the next attempt takes its place."""
         run = self._runs.get(record.number)
         if run is not None and run.attempt == record.attempt and not run.ended:
-            facts = {"status": "lost", "message": record.outcome.message, "mlflow.runName": f"{record.number:04d} lost"}
+            facts = {"status": status, "message": message, "mlflow.runName": f"{record.number:04d} {status}"}
             self._log(run.id, tags=mlflow_values.tags(facts))
             self._client.set_terminated(run.id, "KILLED", millis(at))
 

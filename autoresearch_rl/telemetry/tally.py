@@ -10,6 +10,7 @@ from autoresearch_rl.events import (
     Decide,
     Entry,
     Event,
+    Incomparable,
     Opened,
     OrderTrial,
     Paused,
@@ -23,8 +24,9 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.joining import joined
-from autoresearch_rl.trial import Decision, Order, Outcome, Progress, Status, Trial
+from autoresearch_rl.joining import joined, remarked
+from autoresearch_rl.metering import Meter
+from autoresearch_rl.trial import Curve, Decision, Order, Outcome, Progress, Status, Trial
 from autoresearch_rl.waiting import Waiting, Waits
 
 _NOTES = 20
@@ -64,6 +66,7 @@ class Row:
 
     Attributes:
         decision: What the keep rule then said of its candidate; None if it said nothing.
+        curve: Learning curve of the last attempt alone; the outcome's has that of parts before it too.
         begun_at: UTC time at which the last attempt started.
         at: UTC time at which it settled.
         elapsed_s: Active seconds of the campaign at that time.
@@ -72,6 +75,7 @@ class Row:
     trial: Trial
     outcome: Outcome
     decision: Decision | None
+    curve: Curve
     begun_at: str
     at: str
     elapsed_s: float
@@ -99,9 +103,11 @@ class Tally:
         notes: What people noted last, as (UTC time, text).
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
+        meter: What is spent.
     """
 
     def __init__(self) -> None:
+        self.meter = Meter()
         self.opened: Opened | None = None
         self.stop: StopCampaign | None = None
         self.running: dict[int, Running] = {}
@@ -113,7 +119,9 @@ class Tally:
         self._next_seq = self._slots = 0
         self._free: list[int] = []
         self._parts: dict[int, list[Outcome]] = {}
-        self._scores: dict[int, tuple[int, float]] = {}
+        self._totals: dict[int, float] = {}  # by candidate: sum of its scores
+        self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
+        self._remarks: dict[int, list[Incomparable]] = {}
         self._held: Row | None = None
 
     @property
@@ -128,8 +136,8 @@ class Tally:
 
     def mean(self, candidate: int) -> float | None:
         """Mean score of a candidate's trials so far, None without any."""
-        count, total = self._scores.get(candidate, (0, 0.0))
-        return total / count if count else None
+        total = self._totals.get(candidate)
+        return total / (1 + self._repeats[candidate]) if total is not None else None
 
     def gain(self) -> float | None:
         """How much better the leader is than the baseline, positive if better whatever the direction."""
@@ -169,6 +177,7 @@ class Tally:
         return self._count(row) if row is not None and row.outcome.status is not Status.LOST else None
 
     def _follow(self, entry: Entry, record: Record | Reported) -> None:
+        self.meter.feed(record, entry.elapsed_s)
         match record:
             case Opened():
                 self.opened = record
@@ -188,6 +197,8 @@ class Tally:
                     self.running[record.number].resources.pop(name, None)
             case SettledEvent() | Paused():
                 self._leave(entry, record)
+            case Incomparable():
+                self._remark(record)
             case StopCampaign():
                 self.stop = record
             case Resumed():
@@ -236,30 +247,41 @@ class Tally:
         if not record.interrupted:
             self._held = Row(
                 trial=running.trial,
-                outcome=outcome,
+                outcome=replace(outcome, usage={**outcome.usage, **self.meter.ended}),
                 decision=None,
+                curve=record.outcome.curve,
                 begun_at=running.at,
                 at=entry.at,
                 elapsed_s=entry.elapsed_s,
             )
+
+    def _remark(self, record: Incomparable) -> None:
+        """The attempt that settled just now does not count, or counts all the same."""
+        self._remarks.setdefault(record.number, []).append(record)
+        if record.then == "again":
+            self._held = None
 
     def _decide(self, decision: Decision) -> Row | None:
         row, self._held = self._held, None
         if row is not None and root(row.trial) != decision.candidate:
             row, self._held = None, row
         if row is not None:
-            row = replace(row, decision=decision, outcome=_final(row.trial, row.outcome))
-            self._count(row)
+            row = self._count(replace(row, decision=decision, outcome=_final(row.trial, row.outcome)))
         if decision.leads:
             self.leader = decision.candidate
         return row
 
     def _count(self, row: Row | None) -> Row | None:
         if row is not None:
+            row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
-                count, total = self._scores.get(root(row.trial), (0, 0.0))
-                self._scores[root(row.trial)] = count + 1, total + row.outcome.score
+                candidate = root(row.trial)
+                if candidate in self._totals:
+                    self._totals[candidate] += row.outcome.score
+                    self._repeats[candidate] += 1
+                else:
+                    self._totals[candidate] = row.outcome.score
         return row
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from pydantic_core import to_json
 
 from autoresearch_rl.events import (
     AskPolicy,
@@ -24,6 +25,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
+from autoresearch_rl.metering import UNITS
 from autoresearch_rl.telemetry.tally import Row, Running, Tally
 from autoresearch_rl.telemetry.text import first_line, printable
 from autoresearch_rl.trial import StageSpan
@@ -114,7 +116,8 @@ class TimelineSink:
             self._track(_WAITING, "waiting")
             for phase, at_s in (("b", running.submitted_s), ("e", elapsed_s)):
                 self._put(name="wait", cat="wait", id=number, ph=phase, ts=_us(at_s), tid=_WAITING, args={"trial": number})
-        own = {"source": proposal.source, "parent": proposal.parent, "seed": running.trial.seed, "params": dict(proposal.params)}
+        params = {printable(name): printable(v) if isinstance(v, str) else v for name, v in proposal.params.items()}
+        own = {"source": printable(proposal.source), "parent": proposal.parent, "seed": running.trial.seed, "params": params}
         self._put(name=f"trial {number}", ph="B", ts=_us(elapsed_s), tid=running.slot, args=own)
 
     def _left(self, running: Running, record: SettledEvent | Paused, elapsed_s: float) -> None:
@@ -127,10 +130,13 @@ class TimelineSink:
         self._put(name=f"trial {running.trial.number}", ph="E", ts=_us(elapsed_s), tid=running.slot, args=args)
 
     def _decided(self, row: Row | None) -> None:
-        best = self._tally.best
-        if row is not None and best is not None and self._tally.opened is not None:
+        if row is None:
+            return
+        if self._tally.opened is not None and (best := self._tally.best) is not None:
             name = printable(self._tally.opened.metric)
             self._put(name=f"best {name}", ph="C", ts=_us(row.elapsed_s), tid=_PROPOSER, args={name: best})
+        for name, amount in self._tally.meter.so_far(row.elapsed_s).items():
+            self._put(name=f"spent {UNITS[name]}", ph="C", ts=_us(row.elapsed_s), tid=_PROPOSER, args={name: amount})
 
     def _track(self, tid: int, name: str) -> None:
         if tid not in self._tracks:
@@ -160,11 +166,5 @@ def _us(seconds: float) -> int:
 
 
 def _line(event: dict[str, Any]) -> bytes:
-    return json.dumps(_finite(event), separators=(",", ":"), allow_nan=False).encode()
-
-
-def _finite(value: Any) -> Any:
-    """Strict JSON has no NaN: what is not finite becomes its name."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    """Strict JSON, which has no NaN: what is not finite becomes its name. Fast, as a resumed campaign writes all anew."""
+    return to_json(event, inf_nan_mode="strings")

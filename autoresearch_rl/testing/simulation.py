@@ -15,6 +15,7 @@ from autoresearch_rl.events import (
     Effect,
     Entry,
     Event,
+    Incomparable,
     OrderTrial,
     Paused,
     Progressed,
@@ -129,7 +130,7 @@ class Simulation:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case AskPolicy():
-                answer = self.proposer.answer(effect, self.campaign.log.view(), self.now_s)
+                answer = self.proposer.answer(effect, self.campaign.log.view(), self.campaign.budget(self.now_s))
                 self._later(self.now_s + self.ask_s(effect.count), answer)
             case StartTrial(trial=trial):
                 made_up = self._live[trial.number, trial.attempt] = self.run_trial(effect)
@@ -142,7 +143,7 @@ class Simulation:
                 self._give_order(number, attempt, order, kill=effect.kill)
             case StopCampaign():
                 self.stop = effect
-            case Decide() | Spare():
+            case Decide() | Incomparable() | Spare():
                 pass
 
     def _give_order(self, number: int, attempt: int, order: Order, *, kill: bool) -> None:

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{getpid, getppid, kill_process_group, set_child_subreaper, set_parent_process_death_signal, Pid, Signal};
 
+use super::contention::Contention;
 use super::logs::{Answer, Log, Stream};
 use super::protocol::{after, Ended, Job, Lines, Terminate};
 use super::serve::Signals;
@@ -83,6 +84,7 @@ struct Stage {
     mercy: Option<Instant>,
     timed_out: bool,
     lost: String,
+    contention: Contention,
 }
 
 impl Stage {
@@ -100,6 +102,7 @@ impl Stage {
             mercy: None,
             timed_out: false,
             lost: String::new(),
+            contention: Contention::begin(begun),
         }
     }
 
@@ -115,6 +118,9 @@ impl Stage {
             }
             let ready = self.wait(lines.socket(), signals);
             self.pump();
+            if ready.signal || self.contention.due() <= Instant::now() {
+                self.contention.look(); // before children are waited for: what they waited is then forgotten
+            }
             if ready.signal {
                 self.hear(signals);
             }
@@ -136,7 +142,7 @@ impl Stage {
 
     /// Blocks until there is something to do.
     fn wait(&self, socket: &UnixStream, signals: &Signals) -> Ready {
-        let next = [self.deadline, self.mercy].into_iter().flatten().min();
+        let next = [self.deadline, self.mercy, Some(self.contention.due())].into_iter().flatten().min();
         let rest = next.map(|moment| moment.saturating_duration_since(Instant::now()));
         let timeout = rest.and_then(|rest| Timespec::try_from(rest).ok());
         let pipes =
@@ -192,6 +198,7 @@ impl Stage {
 
     /// Kills the tree and takes what is left in the pipes, which others may still hold open.
     fn end(&mut self) {
+        self.contention.look();
         let (mut status, pid) = (self.status, self.pid);
         let dead = tree::kill_all(&BTreeSet::new(), PATIENCE, |child| {
             if child.pid == pid {
@@ -210,6 +217,7 @@ impl Stage {
     fn ended(mut self, command: &Command) -> Ended {
         let elapsed_s = self.begun.elapsed().as_secs_f64();
         let (cpu_s, peak_rss_bytes) = usage();
+        let contention = self.contention.share(cpu_s);
         let output_bytes = self.stdout.sink.seen() + self.stderr.sink.seen();
         self.stdout.sink.finish();
         let unstartable = command.explain(self.failure.sink.bytes());
@@ -220,6 +228,7 @@ impl Stage {
             timed_out: self.timed_out,
             elapsed_s,
             cpu_s,
+            contention,
             peak_rss_bytes,
             output_bytes,
             stderr_tail: self.stderr.sink.finish(),

@@ -15,6 +15,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the launcher needs Linux: it stands on child subreapers, parent-death signals and /proc");
 
+mod contention;
 mod keep;
 mod logs;
 mod protocol;

@@ -67,6 +67,8 @@ pub(super) struct Ended {
     pub(super) elapsed_s: f64,
     /// User and system seconds of all its processes.
     pub(super) cpu_s: f64,
+    /// Share of its time, 0 to 1, for which others kept it from CPUs; None where the system does not tell.
+    pub(super) contention: Option<f64>,
     /// Resident memory of its largest process at its largest.
     pub(super) peak_rss_bytes: u64,
     /// What it wrote to stdout and stderr, before the cut.

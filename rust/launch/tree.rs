@@ -103,8 +103,20 @@ struct Entry {
     dead: bool,
 }
 
+/// Process ids of all descendants of this process, of those that have ended and were not waited for too.
+pub(super) fn below() -> Vec<i32> {
+    all_below(&BTreeSet::new()).into_iter().map(|entry| entry.pid).collect()
+}
+
 /// Living descendants of this process, without `spared` and theirs.
 fn descendants(spared: &BTreeSet<i32>) -> Vec<Entry> {
+    let mut found = all_below(spared);
+    found.retain(|entry| !entry.dead);
+    found
+}
+
+/// Descendants of this process, dead or alive, without `spared` and theirs.
+fn all_below(spared: &BTreeSet<i32>) -> Vec<Entry> {
     let mut below: HashMap<i32, Vec<Entry>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
@@ -123,7 +135,6 @@ fn descendants(spared: &BTreeSet<i32>) -> Vec<Entry> {
             }
         }
     }
-    found.retain(|entry| !entry.dead);
     found
 }
 

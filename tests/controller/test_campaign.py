@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.cancelling import ForecastRule
+from autoresearch_rl.controller.forecasting import ForecastRule
 from autoresearch_rl.controller.keeping import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,

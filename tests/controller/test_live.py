@@ -80,7 +80,6 @@ class Rig:
                 run_dir=self.run_dir,
                 clock=Clock(),
                 kill=self.killed.set,
-                watched=settings.cancel is not None,
             )
             opened = Opened(
                 campaign="C",

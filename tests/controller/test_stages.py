@@ -430,6 +430,7 @@ def ordered(folder: Path, stage: str, kind: Any, files: dict[str, str], grace_s:
         grace_s=grace_s,
         keep_workspaces=False,
         leases=Leases(folder),
+        hardware={},
         clock=Clock(),
         post=ordering.post,
     )

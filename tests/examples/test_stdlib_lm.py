@@ -57,3 +57,23 @@ def test_a_trial_learns_and_better_parameters_learn_more(language):
     assert scores[1] < scores[0] - 0.5
     assert language.progress()[-1]["metrics"]["val_bpb"] < language.progress()[0]["metrics"]["val_bpb"]
     assert sorted(path.name for path in language.folder("model").iterdir()) == ["config.json", "weights.npz"]
+
+
+@needs_torch
+@pytest.mark.slow
+def test_a_trial_that_was_paused_comes_to_the_same_as_one_that_was_not(language, prepared):
+    """Its checkpoint holds all that training depends on, the order in which it reads the text too."""
+    params = language.task.search_space.defaults | {"layers": 1, "d_model": 48, "batch_size": 32}
+    whole, paused = language, prepared("stdlib_lm", "b")
+    assert whole.run("train", params).returncode == 0
+    control = paused.root / "control.json"
+    for _ in range(2):
+        control.write_text('{"order": "pause", "reason": "to see"}')
+        assert paused.run("train", params, AR_CONTROL_FILE=str(control)).returncode == 43
+        assert (paused.folder("checkpoint") / "checkpoint.pt").exists()
+        control.unlink()
+    assert paused.run("train", params, AR_CONTROL_FILE=str(control)).returncode == 0
+    steps = [report["step"] for report in paused.progress()]
+    assert steps == [report["step"] for report in whole.progress()]
+    first, second = (np.load(each.folder("model") / "weights.npz") for each in (whole, paused))
+    assert all(np.array_equal(first[name], second[name]) for name in first)

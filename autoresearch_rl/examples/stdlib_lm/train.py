@@ -101,6 +101,12 @@ def save(model: nn.Module, config: dict[str, int]) -> None:
     (folder / "partial.npz").replace(folder / "weights.npz")
 
 
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Keeps what training goes on from after a pause; first under another name, so that there is never half a checkpoint."""
+    torch.save(state, path.with_suffix(".partial"))
+    path.with_suffix(".partial").replace(path)
+
+
 def main() -> None:
     """Trains with the parameters of this trial."""
     params = DEFAULTS | json.loads(os.environ.get("AR_PARAMS_JSON", "{}"))
@@ -114,8 +120,20 @@ def main() -> None:
     config = {"d_model": params["d_model"], "layers": params["layers"]}
     model = Transformer(**config)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, params["beta2"]), weight_decay=params["weight_decay"])
-    steps = TOKENS // (params["batch_size"] * CONTEXT)
-    for step in range(1, steps + 1):
+    steps, begun = TOKENS // (params["batch_size"] * CONTEXT), 0
+    checkpoint = Path(os.environ.get("AR_CHECKPOINT_DIR", "local")) / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        rng.bit_generator.state = json.loads(state["rng"])
+        begun = state["step"]
+
+    def save_state() -> None:
+        now = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": json.dumps(rng.bit_generator.state)}
+        save_checkpoint(checkpoint, {**now, "step": step})
+
+    for step in range(begun + 1, steps + 1):
         optimizer.param_groups[0]["lr"] = learning_rate(step / steps, params)
         batch = windows(text, rng.integers(len(text) - CONTEXT, size=params["batch_size"]))
         optimizer.zero_grad()
@@ -125,7 +143,7 @@ def main() -> None:
         if step % (steps // REPORTS) == 0 or step == steps:
             with torch.inference_mode():
                 bpb = loss_of(model, checks).item() / math.log(2)
-            emit_progress(step=step, step_target=steps, metrics={"val_bpb": bpb})
+            emit_progress(step=step, step_target=steps, metrics={"val_bpb": bpb}, save=save_state)
     save(model, config)
     print(f"bits per byte of held-out training text: {bpb:.4f}")
 

@@ -1,0 +1,253 @@
+"""Soft halving: rungs at growing shares of the steps, at which trials wait until they are worth going on with."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right, insort
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from autoresearch_rl._core import Forecast, forecast
+from autoresearch_rl.controller.cancelling import (
+    Finished,
+    Horizon,
+    Judge,
+    check_values,
+    counts,
+    finite_points,
+    latest,
+    progress,
+    rankable,
+    share,
+)
+from autoresearch_rl.controller.cutting import Cuts, CuttingJudge
+from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
+_REFRESHED = 32  # of the paused trials, the best ones are forecast anew when a trial has finished
+_CHEAP = 0.05  # of a typical trial: pausing one that has less left saves nothing
+_LEAST = 0.003  # chance below which a share to keep does not help
+
+
+class HalvingRule:
+    """Pauses a trial at a rung and takes it up again when it is worth it; where trials cannot be paused, cancels it.
+
+    Successive halving ranks trials by their values at a rung and ends all but a share of them. Here a trial that is not among them
+    waits with its checkpoint, and trials are ranked by their chance to end better than the leader's curve did, over the work that
+    is left to them in typical trials. The best `keep` of all trials pass a rung even where that chance is small, though not next
+    to nothing, which guards against forecasts that are too sure; and at most `most` do, which bounds the cost where the curves tell
+    nothing. While new trials come, `early` of `keep` pass, and those with an index of `go_on`; at the end the rest, and those with
+    an index of `chance`.
+
+    Rungs are shares of the trial's own planned steps or, where those are fewer, of the median's of the campaign: a trial much longer
+    than the others shows what it is worth in steps that cost what the others' do.
+    """
+
+    def __init__(
+        self,
+        rungs: Sequence[float] = (0.03, 0.06, 0.12, 0.24, 0.48),
+        keep: Sequence[float] = (0.5, 0.25, 0.125, 0.06, 0.03),
+        most: Sequence[float] = (0.8, 0.6, 0.4, 0.25, 0.15),
+        early: float = 0.5,
+        go_on: float = 0.5,
+        chance: float = 0.1,
+        survive: float = 0.7,
+        rescue: float = 0.4,
+        hopeless: float = 0.01,
+        min_reports: int = 1,
+        warmup_trials: int = 1,
+    ) -> None:
+        """The last three numbers before `min_reports` are for trials that cannot be paused, see `Cuts`. Raises ConfigError."""
+        falls = "as many shares above 0 and up to 1 as there are rungs, none larger than the one before"
+        check_values(
+            ("rungs", rungs, _rises(rungs), "shares of the steps between 0 and 1, each larger than the one before"),
+            ("keep", keep, _falls(keep, rungs), falls),
+            (
+                "most",
+                most,
+                _falls(most, rungs) and _no_less(most, keep),
+                f"{falls}, and none smaller than that of controller.cancel.keep",
+            ),
+            ("early", early, early in (0, 1) or share(early), "from 0 to 1"),
+            ("go_on", go_on, _positive(go_on), "a number above 0"),
+            ("chance", chance, _positive(chance) and chance <= go_on, "a number above 0, at most controller.cancel.go_on"),
+            ("survive", survive, share(survive), "between 0 and 1"),
+            ("rescue", rescue, rescue == 1 or share(rescue), "above 0 and up to 1"),
+            ("hopeless", hopeless, hopeless == 0 or share(hopeless), "from 0 to below 1"),
+            ("min_reports", min_reports, counts(min_reports, 1), "a whole number from 1"),
+            ("warmup_trials", warmup_trials, counts(warmup_trials, 1), "a whole number from 1"),
+        )
+        self.rungs, self.keep, self.most = tuple(rungs), tuple(keep), tuple(most)
+        self.early, self.go_on, self.chance = early, go_on, chance
+        self.min_reports, self.warmup_trials = min_reports, warmup_trials
+        self.cuts = Cuts(self.rungs, survive, rescue, hopeless, min_reports, warmup_trials)
+
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge:
+        """See `CancelRule`."""
+        return _PausingJudge(self, metric, direction) if checkpoints else CuttingJudge(self.cuts, metric, direction)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a trial stands that has come to a rung. `index`: its chance over the work left; `bar`: what the chance was for."""
+
+    rung: int
+    steps: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+    target: float
+    done: float
+    left: float
+    diverged: bool
+    seen: Forecast
+    bar: float | None = None
+    index: float = 0.0
+
+
+@dataclass
+class _PausingJudge:
+    """Attributes:
+    held: Places of trials that were told to pause, until they report again.
+    """
+
+    rule: HalvingRule
+    metric: str
+    direction: Direction
+    held: dict[int, _Place] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._finished = Finished(self.metric, self.direction, REFERENCES)
+        self._come: dict[int, int] = {}  # the highest rung that a trial was judged at
+        self._horizon = Horizon()
+        self._passed: Counter[int] = Counter()
+        self._means: list[list[float]] = [[] for _ in self.rule.rungs]  # where trials were forecast to end, as they rank
+        self._bar: tuple[int, float] | None = None
+
+    def report(self, number: int, curve: Curve, history: History) -> Order | None:
+        done, target = progress(curve), curve.step_target
+        if done is None or target is None:
+            return None
+        if number in self.held:
+            self._passed[self.held.pop(number).rung] += 1
+        typical = self._horizon.typical(number, target)
+        rung = bisect_right(self.rule.rungs, curve.steps[-1] / min(target, typical) + 1e-9) - 1
+        if rung <= self._come.get(number, -1) or len(history) < self.rule.warmup_trials:
+            return None
+        value = latest(curve, self.metric)
+        steps, values = finite_points(curve, self.metric)
+        diverged = value is not None and not math.isfinite(value)
+        left = (target - curve.steps[-1]) / typical
+        if value is None or not len(steps) or len(steps) < self.rule.min_reports or (left < _CHEAP and not diverged):
+            return None
+        self._come[number] = rung
+        place = _Place(rung, steps, values, target, done, left, diverged, self._forecast(steps, values, target))
+        mean = math.inf if diverged else rankable(place.seen.mean, self.direction)
+        insort(self._means[rung], mean)
+        self._bar = self._finished.leader(history)
+        self._weigh(place)
+        self.held[number] = place
+        if number in self._chosen(self.held, ending=False):
+            del self.held[number]
+            self._passed[rung] += 1
+            return None
+        return Order(kind="pause", reason=self._reason(place, value, bisect_right(self._means[rung], mean)))
+
+    def settled(self, settled: Settled, history: History) -> None:
+        number = settled.trial.number
+        self._come.pop(number, None)
+        if number in self.held:
+            self._passed[self.held.pop(number).rung] += 1
+        if not self._finished.add(settled):
+            return
+        self._bar = self._finished.leader(history)
+        for place in self.held.values():
+            self._weigh(place)
+        for number in self._ranked(self.held)[:_REFRESHED]:
+            place = self.held[number]
+            place.seen, place.bar = self._forecast(place.steps, place.values, place.target), None
+            self._weigh(place)
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        bar = self._finished.leader(history)
+        if bar != self._bar:  # the keep rule has decided on what settled last
+            self._bar = bar
+            for place in self.held.values():
+                self._weigh(place)
+        return self._chosen(paused, ending=ending)
+
+    def _forecast(self, steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64], target: float) -> Forecast:
+        return forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self.direction)
+
+    def _weigh(self, place: _Place) -> None:
+        bar = None if self._bar is None else self._bar[1]
+        if bar is None or place.diverged:
+            place.index = 0.0
+        elif bar != place.bar:
+            place.index = place.seen.beats(bar) / max(place.left, _CHEAP)
+        place.bar = bar
+
+    def _ranked(self, numbers: Collection[int]) -> list[int]:
+        """The best first: by index and, where that is the same, as without a leader, by where they are forecast to end."""
+
+        def key(number: int) -> tuple[float, float, int]:
+            place = self.held[number]
+            return -place.index, rankable(place.seen.mean, self.direction), number
+
+        return sorted((number for number in numbers if number in self.held), key=key)
+
+    def _chosen(self, numbers: Collection[int], *, ending: bool) -> Sequence[int]:
+        """Those that pass their rung now, the best first."""
+        rule, passed = self.rule, Counter(self._passed)
+        for number, place in self.held.items():
+            passed[place.rung] += number not in numbers  # was taken up, and has not reported yet
+        chosen = []
+        for number in self._ranked(numbers):
+            place = self.held[number]
+            keep, most = rule.keep[place.rung] * len(self._horizon), rule.most[place.rung] * len(self._horizon)
+            keep = max(1.0, keep + 0.5) if ending else rule.early * keep + 0.5
+            kept = passed[place.rung] < math.floor(keep) and (self._bar is None or place.index * place.left >= _LEAST)
+            worth = passed[place.rung] < math.floor(most + 0.5) and place.index >= (rule.chance if ending else rule.go_on)
+            if (kept or worth) and not place.diverged:
+                chosen.append(number)
+                passed[place.rung] += 1
+        return chosen
+
+    def _reason(self, place: _Place, value: float, rank: int) -> str:
+        where = f"{self.metric} {value:.4g} after {place.done:.0%} of the steps"
+        if place.diverged:
+            return f"{where} has diverged"
+        said = f"{where} is forecast to end at {place.seen.mean:.4g}, {rank} of {len(self._means[place.rung])} at rung {place.rung + 1}"
+        if self._bar is None:
+            return f"{said}; it waits for a trial to end, or for a better rank"
+        number, bar = self._bar
+        return f"{said}, with a chance of {place.index * place.left:.1%} to beat {bar:.4g} of trial {number}; it waits"
+
+
+def _rises(numbers: Sequence[float]) -> bool:
+    return bool(numbers) and all(share(number) for number in numbers) and list(numbers) == sorted(set(numbers))
+
+
+def _falls(shares: Sequence[float], rungs: Sequence[float]) -> bool:
+    legal = len(shares) == len(rungs) and all(number == 1 or share(number) for number in shares)
+    return legal and list(shares) == sorted(shares, reverse=True)
+
+
+def _no_less(shares: Sequence[float], least: Sequence[float]) -> bool:
+    return len(shares) == len(least) and all(high >= low for high, low in zip(shares, least, strict=True))
+
+
+def _positive(value: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+class AutoRule:
+    """`HalvingRule` where trials can be paused, so that nothing is lost by it; elsewhere every trial runs to its end."""
+
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge | None:
+        """See `CancelRule`."""
+        return HalvingRule().follow(metric, direction, checkpoints=True) if checkpoints else None

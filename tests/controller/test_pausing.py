@@ -1,0 +1,232 @@
+"""Trials that write a checkpoint on order, hold nothing, and may go on later, on the virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch_rl.controller.resuming import replay, takeover_events
+from autoresearch_rl.events import Interrupted, OrderTrial, Paused, Record, SettledEvent, Spare, StartTrial
+from autoresearch_rl.joining import joined
+from autoresearch_rl.telemetry.tally import Row, Tally
+from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Settled, StageSpan, Status
+from tests.controller.campaigns import Condemning, heavy_tail, ok, opened, simulation
+
+STEPS = 4
+
+
+class PauseAtTwo(Condemning):
+    """Pauses each trial at its second step, and takes the best paused ones up again: `at_end` at the end, `early` before."""
+
+    def __init__(self, early: int = 0, at_end: int = 1) -> None:
+        self.early, self.at_end = early, at_end
+        self.losses: dict[int, float] = {}
+
+    def report(self, number: int, curve: Curve, history: History) -> Order | None:
+        self.losses[number] = curve.metrics[self.metric][-1]
+        return Order(kind="pause", reason="at step 2") if curve.steps[-1] == 2 else None
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        finished = sum(settled.outcome.status is Status.OK for settled in history.settled) - 1
+        going = sum(trial.attempt > 1 for trial in history.pending if trial.number not in paused)
+        left = (self.at_end if ending else self.early) - finished - going
+        return sorted(paused, key=lambda number: self.losses[number])[: max(0, left)]
+
+
+def piecewise(start: StartTrial) -> FakeRun:
+    """A second a step; an attempt that goes on begins at step 3."""
+    number, attempt = start.trial.number, start.trial.attempt
+    loss = float((number * 7) % 10)
+    begin = 3 if attempt > 1 else 1
+    steps = range(begin, STEPS + 1)
+    reports = {float(i + 1): Progress(step=s, step_target=STEPS, metrics={"loss": loss}) for i, s in enumerate(steps)}
+    whole = curve_of(begin, STEPS, loss)
+    part = outcome_of(Status.CANCELLED, curve_of(1, 2, loss), 2.0)
+    return FakeRun(
+        seconds=len(steps) + 0.5, outcome=ok(loss, curve=whole, elapsed_s=len(steps) + 0.5), reports=reports, part=part
+    )
+
+
+def curve_of(first: int, last: int, loss: float) -> Curve:
+    steps = tuple(float(step) for step in range(first, last + 1))
+    seconds = tuple(float(index + 1) for index in range(len(steps)))
+    return Curve(steps=steps, elapsed_s=seconds, metrics={"loss": (loss,) * len(steps)}, step_target=STEPS)
+
+
+def outcome_of(status: Status, curve: Curve, seconds: float) -> Outcome:
+    spans = (StageSpan(stage="train", begun_s=10.0, ended_s=10.0 + seconds),)
+    return Outcome(status=status, curve=curve, elapsed_s=seconds, usage={"cpu_s": seconds, "peak_rss_bytes": 5.0}, spans=spans)
+
+
+def play(tmp_path: Path, rule: Any, *, run_trial: Any = piecewise, checkpoints: bool = True, **settings: Any) -> Simulation:
+    sim = simulation(tmp_path, run_trial, cancel=rule, max_trials=8, **settings)
+    sim.run([replace(opened(sim, tmp_path), checkpoints=checkpoints)])
+    return sim
+
+
+def records(sim: Simulation, kind: type[Record]) -> list[Any]:
+    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
+
+
+def settled(sim: Simulation) -> dict[int, Outcome]:
+    return {s.trial.number: s.outcome for s in sim.campaign.log.settled}
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_the_best_paused_trials_are_finished_at_the_end_and_the_rest_given_up(tmp_path: Path, concurrency: int) -> None:
+    sim = play(tmp_path, PauseAtTwo(at_end=2), concurrency=concurrency)
+    assert sim.stop is not None
+    assert sim.stop.reason.startswith("all 8 trials are done")
+    assert sorted(paused.number for paused in records(sim, Paused)) == list(range(1, 8))
+    outcomes = settled(sim)
+    assert {number for number, outcome in outcomes.items() if outcome.status is Status.OK} == {0, 3, 6}, "losses 0, 1 and 2"
+    assert [start.trial.attempt for start in records(sim, StartTrial) if start.trial.number == 3] == [1, 2]
+    assert outcomes[1].status is Status.CANCELLED
+    assert outcomes[1].message.startswith("paused, and not taken up again before the end")
+    assert not sim.campaign.log.view().pending
+
+
+def test_an_outcome_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    sim = play(tmp_path, PauseAtTwo(at_end=2))
+    outcome = settled(sim)[3]
+    assert outcome.curve.steps == (1.0, 2.0, 3.0, 4.0)
+    assert outcome.curve.elapsed_s == (1.0, 2.0, 3.0, 4.0)
+    assert outcome.elapsed_s == pytest.approx(2.0 + 2.5)
+    assert outcome.usage == {"cpu_s": 2.0, "peak_rss_bytes": 5.0}
+    (again,) = [start for start in records(sim, StartTrial) if start.trial.number == 3 and start.trial.attempt == 2]
+    assert again.ran_s == pytest.approx(2.0)
+    tally, rows = Tally(), list[Row | None]()
+    for entry in sim.entries:
+        if tally.is_new(entry):
+            rows.append(tally.feed(entry))
+    seen = {row.trial.number: row.outcome for row in [*rows, tally.close()] if row is not None}
+    assert seen == settled(sim), "telemetry adds up the same"
+    assert not tally.running
+    assert not tally.paused
+
+
+def test_a_paused_trial_holds_nothing_and_is_taken_up_when_there_is_room(tmp_path: Path) -> None:
+    sim = play(tmp_path, PauseAtTwo(early=1))
+    order = [(start.trial.number, start.trial.attempt) for start in records(sim, StartTrial)]
+    assert order.index((1, 2)) < order.index((2, 1)), "the first paused one goes on before a new one starts"
+    assert sim.campaign.log.view().leader is not None
+
+
+def test_without_checkpoints_a_pause_is_a_cancellation(tmp_path: Path) -> None:
+    sim = play(tmp_path, PauseAtTwo(), checkpoints=False, control_share=0.0)
+    assert not records(sim, Paused)
+    assert {order.order.kind for order in records(sim, OrderTrial)} == {"cancel"}
+    assert len(sim.campaign.log.settled) == 8
+
+
+def test_the_control_group_runs_to_its_end(tmp_path: Path) -> None:
+    sim = play(tmp_path, PauseAtTwo(), checkpoints=False, control_share=1.0)
+    assert len(records(sim, Spare)) == 7
+    assert not records(sim, OrderTrial)
+    assert all(outcome.status is Status.OK for outcome in settled(sim).values())
+
+
+def test_replay_gives_the_same_decisions(tmp_path: Path) -> None:
+    sim = play(tmp_path, PauseAtTwo(early=1, at_end=3), concurrency=2)
+    again = simulation(tmp_path / "again", piecewise, cancel=PauseAtTwo(early=1, at_end=3), max_trials=8, concurrency=2)
+    assert replay(again.campaign, sim.entries) == []
+    assert settled(again) == settled(sim)
+
+
+def test_what_is_paused_when_time_is_short_is_finished_and_nothing_new_begins(tmp_path: Path) -> None:
+    sim = play(tmp_path, PauseAtTwo(at_end=1), max_wall_s=14.0)
+    assert sim.stop is not None
+    assert "which the best paused trial needs (controller.max_wall_s=14)" in sim.stop.reason
+    finished = [number for number, outcome in settled(sim).items() if outcome.status is Status.OK]
+    assert len(finished) == 2
+    assert sim.now_s <= 14.0
+    assert len(sim.campaign.log.settled) < 8
+
+
+def test_a_campaign_that_is_interrupted_keeps_its_paused_trials_for_the_resume(tmp_path: Path) -> None:
+    rule = PauseAtTwo(at_end=1)
+    sim = simulation(tmp_path, piecewise, cancel=rule, max_trials=8, driver={"at": [(9.0, Interrupted(signal=2))]})
+    stop = sim.run([replace(opened(sim, tmp_path), checkpoints=True)])
+    assert stop.interrupted
+    paused = {record.number for record in records(sim, Paused)}
+    assert paused
+    assert not paused & settled(sim).keys()
+    begin = takeover_events(sim.entries, {}, lambda _: True)
+    assert not [event for event in begin if isinstance(event, SettledEvent) and event.number in paused]
+    sim.stop, sim.at = None, ()
+    assert sim.run(begin).reason.startswith("all 8 trials are done")
+    assert {number for number, outcome in settled(sim).items() if outcome.status is Status.OK} == {0, 3}
+
+
+def test_a_resume_after_the_rest_was_given_up_gives_it_up_again(tmp_path: Path) -> None:
+    """The controller died after it had ordered the paused ones to end, before they settled."""
+    sim = play(tmp_path, PauseAtTwo(at_end=1))
+    first = next(
+        entry.seq for entry in sim.entries if isinstance(entry.record, OrderTrial) and entry.record.order.kind == "cancel"
+    )
+    crashed = simulation(tmp_path / "b", piecewise, cancel=PauseAtTwo(at_end=1), max_trials=8)
+    kept = [entry for entry in sim.entries if entry.seq <= first]
+    missing = replay(crashed.campaign, kept)
+    assert missing, "the other orders had not been written"
+    crashed.entries, crashed.now_s = [*kept], kept[-1].elapsed_s
+    for effect in missing:
+        crashed._write(effect)
+    crashed.run(takeover_events(crashed.entries, {}, lambda _: True))
+    assert settled(crashed).keys() == settled(sim).keys()
+
+
+def test_a_lost_trial_with_a_checkpoint_adds_up_too(tmp_path: Path) -> None:
+    def once_lost(start: StartTrial) -> FakeRun:
+        made_up = piecewise(start)
+        if start.trial.number == 2 and start.trial.attempt == 1:
+            return FakeRun(seconds=2.2, outcome=outcome_of(Status.LOST, curve_of(1, 2, 4.0), 2.2), reports={})
+        return made_up
+
+    sim = play(tmp_path, Condemning2(), run_trial=once_lost)
+    assert settled(sim)[2].curve.steps == (1.0, 2.0, 3.0, 4.0)
+
+
+class Condemning2(Condemning):
+    """Lets everything go on."""
+
+    def doomed(self, curve: Curve) -> Order | None:
+        return None
+
+
+def test_nothing_is_paused_where_nothing_reports(tmp_path: Path) -> None:
+    sim = play(tmp_path, None, run_trial=heavy_tail)
+    assert len(sim.campaign.log.settled) == 8
+
+
+class GivenUp(PauseAtTwo):
+    """Wants one paused trial back whenever another was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due = 0
+
+    def settled(self, settled: Settled, history: History) -> None:
+        self.due = int(settled.outcome.status is Status.CANCELLED)
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        due, self.due = self.due, 0
+        return sorted(paused)[-due:] if due else []
+
+
+def test_what_is_given_up_is_not_taken_up_again_while_the_others_settle(tmp_path: Path) -> None:
+    sim = play(tmp_path, GivenUp())
+    starts = [(start.trial.number, start.trial.attempt) for start in records(sim, StartTrial)]
+    ends = [(end.number, end.attempt) for end in records(sim, SettledEvent)]
+    assert sorted(starts) == sorted(ends), "nothing runs when the campaign stops"
+    assert len(set(starts)) == 8
+
+
+def test_parts_without_a_report_have_an_empty_curve_together() -> None:
+    lost, failed = Outcome(status=Status.LOST, elapsed_s=1.0), Outcome(status=Status.FAILED, elapsed_s=2.0)
+    whole = joined([lost], failed)
+    assert (whole.curve, whole.elapsed_s, whole.status) == (Curve(), 3.0, Status.FAILED)
