@@ -257,7 +257,7 @@ class RunWriter:
         self._spend(row.elapsed_s, ended_ms)
         final |= {**outcome.metrics, "elapsed_s": outcome.elapsed_s}
         final |= {f"usage/{name}": amount for name, amount in outcome.usage.items()}
-        facts = self._final_facts(row)
+        facts = mlflow_notes.result(row)
         before = self._runs.get(trial.number)
         run = self._run_of(trial, row.begun_at, facts)
         if run.ended or run.attempt > trial.attempt:
@@ -269,23 +269,6 @@ class RunWriter:
         self._upload(run, trial.number, outcome.artifacts, row.said)
         self._client.set_terminated(run.id, _ENDS.get(outcome.status, "FAILED"), ended_ms)
         run.ended = True
-
-    def _final_facts(self, row: Row) -> dict[str, object]:
-        trial, outcome, verdict = row.trial, row.outcome, row.outcome.verdict
-        said = [row.reason, trial.proposal.rationale, outcome.message]
-        note = "\n\n".join(mlflow_notes.block(part) for part in said if part)
-        return {
-            "status": outcome.status,
-            "message": outcome.message,
-            "verdict": verdict.kind if verdict is not None else None,
-            "tier": verdict.tier if verdict is not None else None,
-            "verdict.reason": verdict.reason if verdict is not None else None,
-            "usd": outcome.usage.get("usd"),
-            "decision": row.said,
-            "reason": row.reason,
-            "mlflow.note.content": note,
-            "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
-        }
 
     def _pause(self, record: Paused) -> None:
         """An attempt was paused: its part of the curve is written, its run waits for the next attempt."""
