@@ -191,7 +191,7 @@ def of_limit(name: str, amount: float, limit: float | None) -> str:
 def shown(name: str, amount: float) -> str:
     """The amount's number: cents, or two digits of what is less, up to millionths; whole tokens; tenths of a second below 100."""
     if name == "usd":
-        digits = 2 if amount >= 0.1 or amount <= 0 else min(6, 1 - math.floor(math.log10(amount)))
+        digits = 2 if amount >= 0.1 or amount < 1e-6 else min(6, 1 - math.floor(math.log10(amount)))
         text = f"{amount:,.{digits}f}"
         return text if digits == 2 else text.rstrip("0")
     return f"{amount:,.0f}" if name == "tokens" or amount >= 100 or amount == int(amount) else f"{amount:.1f}"
