@@ -152,6 +152,9 @@ fn what_looks_like_a_file_header_before_the_next_hunk_is_a_change() {
     let (before, after) = (format!("x\n-- a\n{middle}b\n"), format!("x\n++ a\n{middle}c\n"));
     let patch = "@@ -1,2 +1,2 @@\n x\n--- a\n+++ a\n@@ -12 +12 @@\n-b\n+c\n";
     assert_eq!(applied(&before, patch).unwrap(), after);
+    let miscounted = "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n-x\n+y\n--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-x\n+z\n";
+    let changed = apply(&files(&[("a.py", "x\n"), ("b.py", "x\n")]), miscounted);
+    assert_eq!(changed.unwrap(), files(&[("a.py", "y\n"), ("b.py", "z\n")]));
 }
 
 #[test]
