@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from autoresearch_rl.events import Incomparable
 from autoresearch_rl.trial import Conditions, Curve, Outcome, Status
@@ -74,12 +75,14 @@ def _trained_s(part: Outcome) -> float:
 
 def _end_to_end(curves: Sequence[Curve]) -> Curve:
     """One curve: of each part, what lies before the first step of the next one, with the seconds of training running on."""
+    if not curves:  # attempts that were lost before they reported
+        return Curve()
     steps: list[float] = []
     elapsed_s: list[float] = []
     names = sorted({name for curve in curves for name in curve.metrics})
     metrics: dict[str, list[float]] = {name: [] for name in names}
     before_s = 0.0
-    for curve, after in zip(curves, [*curves, None][1:], strict=True):
+    for curve, after in zip_longest(curves, curves[1:]):
         kept = len(curve.steps) if after is None else bisect_left(curve.steps, after.steps[0])
         steps += curve.steps[:kept]
         elapsed_s += [before_s + second for second in curve.elapsed_s[:kept]]
@@ -90,5 +93,5 @@ def _end_to_end(curves: Sequence[Curve]) -> Curve:
         steps=tuple(steps),
         elapsed_s=tuple(elapsed_s),
         metrics={name: tuple(values) for name, values in metrics.items()},
-        step_target=curves[-1].step_target if curves else None,
+        step_target=curves[-1].step_target,
     )

@@ -233,10 +233,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds."""
+    """What is left to spend, None where there is no limit; of GPU-seconds and USD what is neither used nor reserved for trials."""
 
     trials: int | None = None
     wall_s: float | None = None
+    gpu_s: float | None = None
+    usd: float | None = None
+    tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +294,7 @@ class HistoryLog:
         self.settled: list[Settled] = []
         self.decisions: list[Decision] = []
         self._index: dict[int, int] = {}
-        self._members: dict[int, list[int]] = {}
+        self._members: dict[int, list[int]] = {}  # of candidates that were measured again; most are not
         self._pending: dict[int, Trial] = {}
         self._leader: int | None = None
         self._confirmed: int | None = None
@@ -306,7 +309,10 @@ class HistoryLog:
         self._index[trial.number] = len(self.settled)
         self.settled.append(Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-        self._members.setdefault(root, []).append(trial.number)
+        if root in self._members:
+            self._members[root].append(trial.number)
+        elif root != trial.number:
+            self._members[root] = [*((root,) if root in self._index else ()), trial.number]
 
     def decide(self, decision: Decision) -> None:
         """Records the keep rule's decision."""
@@ -326,7 +332,7 @@ class HistoryLog:
 
     def members(self, root: int) -> Sequence[int]:
         """Numbers of the settled trials of a candidate, in the order settled."""
-        return self._members.get(root, ())
+        return self._members.get(root) or ((root,) if root in self._index else ())
 
 
 class History:

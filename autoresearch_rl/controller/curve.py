@@ -9,6 +9,7 @@ from autoresearch_rl.trial import Curve, Progress
 
 _MOST_POINTS = 1000
 _SHOWN_EVERY_S = 0.05
+_EMPTY = Curve()
 
 
 class CurveBuilder:
@@ -53,15 +54,17 @@ class CurveBuilder:
 
     def build(self) -> Curve:
         """The curve, thinned evenly, the last report kept."""
+        if self._last is None:
+            return _EMPTY
         points = self._points
         while len(points) > _MOST_POINTS:
             points = points[::2]
-        if self._last is not None and (not points or points[-1] is not self._last):
+        if not points or points[-1] is not self._last:
             points = [*points, self._last]
         names = sorted({name for point in points for name in point.metrics})
         return Curve(
             steps=tuple(point.step for point in points),
             elapsed_s=tuple(point.elapsed_s for point in points),
             metrics={name: tuple(point.metrics.get(name, math.nan) for point in points) for name in names},
-            step_target=self._last.step_target if self._last is not None else None,
+            step_target=self._last.step_target,
         )

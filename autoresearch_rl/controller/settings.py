@@ -24,6 +24,10 @@ class Settings:
         concurrency: Trials at a time.
         max_trials: Trials in all, baseline and repeats included; None for no limit.
         max_wall_s: Active wall seconds after which no trial is started; None for no limit.
+        max_gpu_s: GPU-seconds in all; None for no limit. A trial starts only if what it may take at most is left of each budget.
+        max_usd: USD in all, of trials and language models.
+        max_tokens: Tokens of language models in all, in and out.
+        max_trial_usd: What a trial may cost at most, where that is not its timeouts times its price.
         patience: Settled trials without a new leader after which the campaign ends; None for no limit.
         min_gain: Improvement of the score, in its own unit, below which what is expected of the next trials ends the campaign; None for no limit.
         gain_trials: New trials that `min_gain` is about; nothing is judged before twice as many have settled.
@@ -47,6 +51,10 @@ class Settings:
     concurrency: int = 1
     max_trials: int | None = None
     max_wall_s: float | None = None
+    max_gpu_s: float | None = None
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    max_trial_usd: float | None = None
     patience: int | None = None
     min_gain: float | None = None
     gain_trials: int = 10
@@ -73,6 +81,10 @@ class Settings:
                 ("concurrency", self._counts(self.concurrency, 1), "a whole number from 1"),
                 ("max_trials", self.max_trials is None or self._counts(self.max_trials, 1), "a whole number from 1, or null"),
                 ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
+                ("max_gpu_s", self.max_gpu_s is None or self.max_gpu_s > 0, "a positive number of GPU-seconds, or null"),
+                ("max_usd", self.max_usd is None or self.max_usd > 0, "a positive number of USD, or null"),
+                ("max_tokens", self.max_tokens is None or self._counts(self.max_tokens, 1), "a whole number from 1, or null"),
+                ("max_trial_usd", self.max_trial_usd is None or self.max_trial_usd >= 0, "a number of USD from 0, or null"),
                 ("patience", self.patience is None or self._counts(self.patience, 1), "a whole number from 1, or null"),
                 ("min_gain", self.min_gain is None or self.min_gain > 0, "a positive number, or null"),
                 ("gain_trials", self._counts(self.gain_trials, 1), "a whole number from 1"),

@@ -11,9 +11,10 @@ import pytest
 
 from autoresearch_rl.controller.resuming import replay, takeover_events
 from autoresearch_rl.events import Interrupted, OrderTrial, Paused, Record, SettledEvent, Spare, StartTrial
+from autoresearch_rl.joining import joined
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, StageSpan, Status
+from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Settled, StageSpan, Status
 from tests.controller.campaigns import Condemning, heavy_tail, ok, opened, simulation
 
 STEPS = 4
@@ -200,3 +201,32 @@ class Condemning2(Condemning):
 def test_nothing_is_paused_where_nothing_reports(tmp_path: Path) -> None:
     sim = play(tmp_path, None, run_trial=heavy_tail)
     assert len(sim.campaign.log.settled) == 8
+
+
+class GivenUp(PauseAtTwo):
+    """Wants one paused trial back whenever another was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due = 0
+
+    def settled(self, settled: Settled, history: History) -> None:
+        self.due = int(settled.outcome.status is Status.CANCELLED)
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        due, self.due = self.due, 0
+        return sorted(paused)[-due:] if due else []
+
+
+def test_what_is_given_up_is_not_taken_up_again_while_the_others_settle(tmp_path: Path) -> None:
+    sim = play(tmp_path, GivenUp())
+    starts = [(start.trial.number, start.trial.attempt) for start in records(sim, StartTrial)]
+    ends = [(end.number, end.attempt) for end in records(sim, SettledEvent)]
+    assert sorted(starts) == sorted(ends), "nothing runs when the campaign stops"
+    assert len(set(starts)) == 8
+
+
+def test_parts_without_a_report_have_an_empty_curve_together() -> None:
+    lost, failed = Outcome(status=Status.LOST, elapsed_s=1.0), Outcome(status=Status.FAILED, elapsed_s=2.0)
+    whole = joined([lost], failed)
+    assert (whole.curve, whole.elapsed_s, whole.status) == (Curve(), 3.0, Status.FAILED)

@@ -38,6 +38,12 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_with_group() -> None:
+    """As a terminal or a batch system kills: the controller and all that is still in its process group."""
+    assert os.getpgrp() == os.getpid(), "it must have a group of its own"
+    os.killpg(0, signal.SIGKILL)
+
+
 class AtRecord:
     """A sink that acts on the n-th record of the journal that it is shown."""
 
@@ -101,14 +107,15 @@ def plan_for(folder: Path, where: str, count: int, act: Callable[[], object] = d
     task = tiny_task(folder / "task", texts)
     policy: Any = AtAsk(task.search_space, count) if where == "ask" else Random(space=task.search_space)
     keep = AtDecision(count) if where == "decision" else StrictRule("loss")
-    sinks = {"dying": AtRecord(count, act)} if where == "record" else {}
+    act = die_with_group if where == "group" else act
+    sinks = {"dying": AtRecord(count, act)} if where in ("record", "group") else {}
     concurrency = 1 if where == "hog" else 2
     return plan_of(task, policy=policy, telemetry=sinks, max_trials=TRIALS, concurrency=concurrency, keep=keep, grace_s=0.5)
 
 
 def take_up(folder: Path, where: str, count: int) -> Finished:
     """Resumes the campaign without its fault, to its end."""
-    plan = plan_for(folder, "nowhere" if where in ("record", "decision", "ask") else where, count)
+    plan = plan_for(folder, "nowhere" if where in ("record", "group", "decision", "ask") else where, count)
     return resume(plan, folder / "run", limits={}, cache_dir=folder / "cache", announce=lambda _: None)
 
 

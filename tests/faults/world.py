@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
+from autoresearch_rl.controller.halving import HalvingRule
 from autoresearch_rl.controller.journal import Journal, encode, read
 from autoresearch_rl.controller.keeping import KeepRule, StrictRule
 from autoresearch_rl.controller.noise import NoiseRule
@@ -19,12 +20,14 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.events import (
     AskPolicy,
+    Decide,
     Effect,
     Entry,
     Event,
     Failed,
     Interrupted,
     Opened,
+    Paused,
     Proposed,
     Record,
     Released,
@@ -35,7 +38,23 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Budget, Curve, Decision, History, Order, Outcome, Progress, Proposal, Status, Trial
+from autoresearch_rl.trial import (
+    Ask,
+    Budget,
+    Conditions,
+    Curve,
+    Decision,
+    Direction,
+    History,
+    Order,
+    Outcome,
+    Progress,
+    Proposal,
+    Settled,
+    Status,
+    Trial,
+)
+from autoresearch_rl.waiting import PERSON, Waiting
 from tests.controller.campaigns import FILES, SPACE, Condemning, ok
 
 ASK_S = 0.3
@@ -120,7 +139,7 @@ class Controller(Simulation):
         stale = super()._stale(event)
         if isinstance(event, Released):
             return (event.number, event.attempt) not in self._live or (event.number, event.attempt) in self._ordered
-        if isinstance(event, SettledEvent) and not stale:
+        if isinstance(event, SettledEvent | Paused) and not stale:
             self.world.alive.discard((event.number, event.attempt))
         return stale
 
@@ -156,6 +175,27 @@ class CancelSome(Condemning):
         return Order(kind="cancel", reason=f"{self.metric} is too large") if doomed else None
 
 
+class PauseSome(Condemning):
+    """Pauses what looks bad once it has reported twice; takes the first one up again for every third trial that has settled."""
+
+    _due = 0
+
+    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> PauseSome:
+        self.metric, self._due = metric, 0
+        return self
+
+    def doomed(self, curve: Curve) -> Order | None:
+        paused = len(curve.steps) == 2 and curve.metrics[self.metric][-1] > 0.4
+        return Order(kind="pause", reason=f"{self.metric} is large") if paused else None
+
+    def settled(self, settled: Settled, history: History) -> None:
+        self._due += len(history) % 3 == 0
+
+    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+        due, self._due = self._due, 0
+        return sorted(paused)[:due]
+
+
 class RepeatOnce:
     """The strict rule, which wants every second candidate measured again."""
 
@@ -177,13 +217,33 @@ def made_up(start: StartTrial, lossy: bool = False) -> FakeRun:
     return FakeRun(seconds=seconds, outcome=ok((x - 0.3) ** 2, elapsed_s=seconds, curve=curve), reports=reports)
 
 
+PATCH = "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
+
+
+def wish(x: float, patch: str = "") -> Requested:
+    """A person's proposal, as the inbox has checked it."""
+    return Requested(request="enqueue", arguments={"request": "enqueue", "params": {"x": x}, "patch": patch, "parent": 0})
+
+
 OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
     "interrupt": [(3.0, Interrupted(signal=2))],
     "interrupt-twice": [(3.0, Interrupted(signal=2)), (3.05, Interrupted(signal=2, again=True))],
     "stop": [(3.0, Requested(request="stop", arguments={"request": "stop"}))],
     "failed": [(3.0, Failed(message="the evaluator crashed"))],
+    "pause-interrupt": [(3.0, Interrupted(signal=2))],
+    "enqueue": [  # before the baseline has settled, two at once, one whose patch is refused, and more than there are trials
+        (0.1, wish(0.3)),
+        (2.0, wish(0.4, PATCH)),
+        (2.0, wish(0.5)),
+        (3.0, wish(0.6, "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-y = 1\n+y = 2\n")),
+        (3.5, Requested(request="note", arguments={"request": "note", "text": "all of these at once"})),
+        *((4.0 + 0.1 * index, wish(0.05 * index)) for index in range(4)),
+    ],
 }
-KINDS = ("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall")
+KINDS = (
+    *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall"),
+    *("pause", "pause-devices", "pause-lost", "halving", "conditions"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +262,11 @@ class Scenario:
         more: dict[str, Any] = {}
         if self.kind == "cancel":
             more["cancel"] = CancelSome()
-        if self.kind == "devices":
+        if self.kind.startswith("pause"):
+            more["cancel"] = PauseSome()
+        if self.kind == "halving":
+            more["cancel"] = HalvingRule(rungs=(0.25, 0.5, 0.75), keep=(0.5, 0.25, 0.25), most=(0.8, 0.6, 0.5))
+        if self.has_gpu:
             more["resources"] = {"gpu": 1.0}
         if self.kind == "wall":
             more["max_wall_s"] = 6.0
@@ -216,6 +280,10 @@ class Scenario:
         )
 
     @property
+    def has_gpu(self) -> bool:
+        return self.kind.endswith("devices")
+
+    @property
     def keep(self) -> KeepRule:
         if self.kind == "noise":
             return NoiseRule("loss", confirm_share=0.5, baseline_seeds=2)
@@ -227,15 +295,21 @@ class Scenario:
         return {"max_trials": TRIALS + 2, "concurrency": 2} if self.kind == "limits" else {}
 
     def campaign(self, sources: Sources) -> Campaign:
-        devices = {"gpu": (0,)} if self.kind == "devices" else {}
-        request = {"gpu": 0.5} if self.kind == "devices" else {}
+        devices = {"gpu": (0,)} if self.has_gpu else {}
+        request = {"gpu": 0.5} if self.has_gpu else {}
         return Campaign(self.settings, sources, direction="minimize", request=request, devices=devices)
 
     def policy(self) -> Uniform:
         return Uniform(fails=0.4 if self.kind == "policy-error" else 0.0)
 
     def run_trial(self, start: StartTrial) -> FakeRun:
-        return made_up(start, lossy=self.kind == "lost")
+        run = made_up(start, lossy=self.kind.endswith("lost"))
+        if self.kind != "conditions" or run.outcome.status is not Status.OK:
+            return run
+        disturbed = 0.3 * (
+            (start.trial.number + start.trial.attempt) % 3 == 1
+        )  # the baseline at first, each third one always once
+        return replace(run, outcome=replace(run.outcome, conditions=Conditions(hardware="one", contention=disturbed)))
 
 
 @dataclass
@@ -295,12 +369,9 @@ class Story:
         )
         source = sources.add(FILES)
         if not entries:
-            return controller.run([opened(source)])
+            return controller.run([opened(source, self.scenario.kind)])
         limits = self.scenario.limits
         past = restore(campaign, entries, journal)
-        controller.proposer.settings = campaign.settings
-        if limits:
-            controller.proposer.settings = replace(campaign.settings, **limits)
         controller.entries = past
         return controller.run(takeover_events(past, limits, lambda t: (t.number, t.attempt) in self.world.spawned))
 
@@ -317,12 +388,13 @@ class Story:
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
+        check_waiting(entries)
         assert [entry.elapsed_s for entry in entries] == sorted(entry.elapsed_s for entry in entries)
         statuses = {settled.trial.number: settled.outcome.status for settled in campaign.log.settled}
         assert statuses.get(0, Status.OK) is Status.OK
 
 
-def opened(source: str) -> Opened:
+def opened(source: str, kind: str) -> Opened:
     return Opened(
         campaign="C",
         task="t",
@@ -333,16 +405,38 @@ def opened(source: str) -> Opened:
         seed=0,
         source_hash=source,
         defaults=SPACE.defaults,
+        checkpoints=kind.startswith("pause") or kind == "halving",
+        time_budgeted=kind == "conditions",
+        max_trials=TRIALS,
     )
 
 
-def settled_for_good(entries: Sequence[Entry]) -> dict[int, SettledEvent]:
-    """The settlement of each trial that has one that is not followed by another attempt."""
-    found: dict[int, SettledEvent] = {}
+def check_waiting(entries: Sequence[Entry]) -> None:
+    """A reader of the journal knows what waits as the reducer does, and what a person wants starts before all that waits."""
+    waiting = Waiting()
     for entry in entries:
-        if isinstance(entry.record, SettledEvent) and entry.record.outcome.status is not Status.LOST:
-            assert entry.record.number not in found, "a trial settles once"
-            found[entry.record.number] = entry.record
+        waits = waiting.feed(entry)
+        if not isinstance(entry.record, StartTrial) or entry.record.trial.attempt > 1:
+            continue
+        trial = entry.record.trial
+        assert waits is not None
+        assert (waits.number, waits.attempt, waits.repeat_of) == (trial.number, 1, trial.proposal.repeat_of)
+        assert waits.proposal is None or waits.proposal == trial.proposal
+        if trial.proposal.source != PERSON:
+            theirs = [other.number for other in waiting.trials.values() if other.proposal and other.proposal.source == PERSON]
+            assert not theirs, f"trial {trial.number} starts before {theirs}"
+
+
+def settled_for_good(entries: Sequence[Entry]) -> dict[int, SettledEvent]:
+    """The settlement of each trial that has one on which the keep rule was heard."""
+    found: dict[int, SettledEvent] = {}
+    last: SettledEvent | None = None
+    for entry in entries:
+        if isinstance(entry.record, SettledEvent):
+            last = entry.record
+        elif isinstance(entry.record, Decide) and last is not None:
+            assert last.number not in found, "a trial settles once"
+            found[last.number], last = last, None
     return found
 
 
@@ -369,7 +463,7 @@ def check_replay(scenario: Scenario, run_dir: Path, entries: Sequence[Entry]) ->
     proposer = Proposer(scenario.policy(), SPACE, scenario.settings)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
+        return proposer.answer(effect, campaign.log.view(), campaign.budget(elapsed_s))
 
     assert replay(campaign, entries, answer) == []
     return campaign
