@@ -97,6 +97,9 @@ class Story:
                 self._say(entry, f"paused{at}")
             case SettledEvent(number=trial) if trial == self.number:
                 self._settle(entry, entry.record)
+            case Incomparable(number=trial, reason=reason, then=then) if trial == self.number:
+                self._again = then == "again"
+                self._say(entry, f"{'to be measured again, alone: ' if self._again else ''}{reason}")
             case Decide(decision=decision):
                 self._led = decision.candidate if decision.leads else self._led
                 if decision.candidate == self.candidate:
@@ -108,7 +111,7 @@ class Story:
 
     @property
     def done(self) -> bool:
-        """Whether its last attempt has settled with anything but a loss."""
+        """Whether its last attempt has settled with anything but a loss, and counts."""
         return bool(self.ended) and not (self._pausing or self._again) and self.ended[-1].status is not Status.LOST
 
     def _follow_asks(self, entry: Entry) -> None:
