@@ -8,7 +8,8 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 BIN := .venv/bin
 UV := .boot/bin/uv
 PIP := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt
-CORE := $(shell find rust -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
+CORE := $(shell find rust -path rust/fuzz -prune -o -path rust/benches -prune -o -name '*.rs' -print 2>/dev/null) Cargo.toml Cargo.lock
+FUZZ_S ?= 60
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 export CARGO_TERM_PROGRESS_WHEN := never
 ifndef ARRL_SHARED
@@ -32,7 +33,7 @@ showcase: .venv/.test ## run both examples and draw docs/images
 ##@ Check
 .PHONY: test
 test: .venv/.test system lint ## lint and every contract
-	@PYO3_BUILD_EXTENSION_MODULE=1 cargo test --quiet --lib
+	@FUZZ_S=5 cargo test --quiet --no-default-features --lib # six properties: half a minute of random inputs
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak"
 
 .PHONY: test-fast
@@ -41,7 +42,8 @@ test-fast: .venv/.test ## what takes less than two minutes
 
 .PHONY: soak
 soak: .venv/.test system ## full matrices, long fault runs, fuzzing
-	@PROPTEST_CASES=20000 PYO3_BUILD_EXTENSION_MODULE=1 cargo test --quiet --release --lib
+	@PROPTEST_CASES=20000 cargo test --quiet --release --no-default-features --lib
+	@$(MAKE) fuzz FUZZ_S=300
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal -m soak
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not slow" tests/core tests/controller tests/policy tests/test_space.py
 
@@ -51,12 +53,20 @@ lint: .venv/.test ## ruff, mypy --strict, stubtest, cargo fmt, clippy
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --strict
 	@$(BIN)/python -m mypy.stubtest autoresearch_rl._core
-	@cargo fmt --check
+	@cargo fmt --check && cargo fmt --check --manifest-path rust/fuzz/Cargo.toml
 	@cargo clippy --quiet --all-targets -- -D warnings
 
+.PHONY: fuzz
+fuzz: ## FUZZ_S seconds of each fuzz target of the core
+	@[ -x .boot/bin/cargo-fuzz ] || cargo install --quiet --root .boot cargo-fuzz
+	@for target in patch_read patch_apply patch_diff pool; do \
+	  PATH="$(abspath .boot/bin):$$PATH" cargo fuzz run --fuzz-dir rust/fuzz --target-dir target/fuzz --sanitizer none -O $$target -- \
+	    -max_total_time=$(FUZZ_S) -max_len=6000 -timeout=10; \
+	done
+
 .PHONY: bench
-bench: .venv/.test ## benchmarks against named peers; the tables go to benchmarks/results
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+bench: .venv/.bench ## benchmarks beside named peers, a quarter of an hour; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.run_all $(ARGS)
 
 ##@ Environment
 $(UV):
@@ -82,6 +92,10 @@ $(UV):
 .venv/.test: .venv/.core
 	@echo "Installing what the tests need (PyTorch among it: 2.6 GB, once) ..."
 	@$(PIP) --requirements pyproject.toml --extra dev --extra learned
+	@touch $@
+
+.venv/.bench: .venv/.core
+	@$(PIP) --requirements pyproject.toml --extra bench
 	@touch $@
 
 .PHONY: system

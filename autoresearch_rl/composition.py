@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autoresearch_rl.trial import History
 
 _HERE = Path(__file__).parent
-LIMITS = ("max_trials", "max_wall_s", "patience", "concurrency")
+LIMITS = ("max_trials", "max_wall_s", "max_gpu_s", "max_usd", "max_tokens", "max_trial_usd", "patience", "concurrency")
 
 OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
 
@@ -207,6 +207,8 @@ def say_end(finished: Finished, *, ui: bool) -> None:
     if confirmed is not None and confirmed.number:
         print(f"Confirmed: trial {confirmed.number}: {_latest_reason(history, confirmed.number)}")
         print(f"       {run_dir}/best -> trials/{confirmed.number:04d}/{confirmed.trials[0].trial.attempt}")
+    if finished.spent:
+        print(f"Spent: {finished.spent}")
     ledger = f"{run_dir}/results.tsv, or " if (finished.run_dir / "results.tsv").is_file() else ""
     print(f"All trials: {ledger}`{command()} status {shlex.quote(str(run_dir))}`")
     if ui:

@@ -13,6 +13,23 @@ from typing import Any, Literal
 from autoresearch_rl.trial import Decision, LlmReply, LlmRequest, Order, Outcome, Params, Progress, Proposal, Trial
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the budgets of a campaign depend on.
+
+    Attributes:
+        limits: Those that are set, by the name of their setting: `max_gpu_s`, `max_usd`, `max_tokens`, `max_trial_usd`.
+        timeouts: Seconds that each stage of a trial may take, by stage.
+        usd_per_h: What a trial costs an hour, None where its target does not say.
+        released_usd_per_h: The same once it has given back what only its untrusted stages need.
+    """
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    usd_per_h: float | None = None
+    released_usd_per_h: float = 0.0
+
+
 # ---------------------------------------------------------------- events
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
@@ -34,6 +51,7 @@ class Opened:
         checkpoints: Whether training writes checkpoints and can go on from them.
         time_budgeted: Whether scores depend on how fast the machine is, so that they are compared under equal conditions only.
         max_trials: None where trials are not limited.
+        terms: What budgets depend on.
         prepare_s: Seconds that preparing the data took just before.
         cwd: Working directory, to which relative addresses in the configuration refer.
         tags: Further facts shown by telemetry (`policy`, `target`, `sweep`, `isolation`).
@@ -58,6 +76,7 @@ class Opened:
     checkpoints: bool = False
     time_budgeted: bool = False
     max_trials: int | None = None
+    terms: Terms = Terms()
     prepare_s: float = 0.0
     cwd: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)

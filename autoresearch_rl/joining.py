@@ -75,6 +75,8 @@ def _trained_s(part: Outcome) -> float:
 
 def _end_to_end(curves: Sequence[Curve]) -> Curve:
     """One curve: of each part, what lies before the first step of the next one, with the seconds of training running on."""
+    if not curves:  # attempts that were lost before they reported
+        return Curve()
     steps: list[float] = []
     elapsed_s: list[float] = []
     names = sorted({name for curve in curves for name in curve.metrics})
@@ -91,5 +93,5 @@ def _end_to_end(curves: Sequence[Curve]) -> Curve:
         steps=tuple(steps),
         elapsed_s=tuple(elapsed_s),
         metrics={name: tuple(values) for name, values in metrics.items()},
-        step_target=curves[-1].step_target if curves else None,
+        step_target=curves[-1].step_target,
     )

@@ -233,10 +233,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds."""
+    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds, GPU-seconds and
+    USD that are neither used nor reserved for trials that run or are about to, tokens of language models.
+    """
 
     trials: int | None = None
     wall_s: float | None = None
+    gpu_s: float | None = None
+    usd: float | None = None
+    tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from autoresearch_rl._core import GrowingCurve, forecast
 from benchmarks.recorded import Case, recorded, recorded_cases
+from benchmarks.rows import Row, report
 
 Array = npt.NDArray[np.float64]
 OURS = ("ours", "ours, no finished curves")
@@ -70,8 +71,12 @@ def accuracy(rows: list[dict[str, Any]], cut: float) -> None:
         rates = [row["cover90"] for row in mine if row["cover90"] is not None]
         found[name] |= {"cover": float(np.mean(rates)) if rates else np.nan, "worst": min(rates, default=np.nan)}
         found[name]["us"] = 1e3 * float(np.mean([row["ms"] for row in mine]))
-    peers = [line for name, line in found.items() if name not in OURS]
-    best = {measure: (max if measure == "rho" else min)(line[measure] for line in peers) for measure in MEASURES}
+    peers = {name: line for name, line in found.items() if name not in OURS}
+    best = {}
+    for measure in MEASURES:
+        best[measure], peer = (max if measure == "rho" else min)((line[measure], name) for name, line in peers.items())
+        what = f"forecasts from {cut:.0%} of a curve: {measure}"
+        report(Row(what, found[OURS[0]][measure], f"best of {len(peers)}: {peer}", best[measure], more=measure == "rho"))
     print(f"\n== from {cut:.0%} of the curve: {len({row['family'] for row in rows})} kinds, {len(found)} forecasters")
     print(f"{'':26}" + "".join(f"{name:>9}{'ratio':>7}" for name in MEASURES) + f"{'cover':>7}{'worst':>7}{'us':>9}")
     for name in sorted(found, key=lambda name: (name not in OURS, found[name]["mdARE"])):
@@ -111,6 +116,7 @@ def speed() -> None:
         fits = (partial(forecast, steps, values, 4.0 * count, families=families) for families in ("all", "power_law"))
         times = [timed(fit) for fit in fits]
         peer = timed(partial(curve_fit, law, steps, values, (0.5, 1.0, 0.5), maxfev=10_000), calls=5)
+        report(Row(f"forecasts: all families, {count} points, us", times[0], "scipy curve_fit, one power law", peer))
         print(f"{count:5} points{times[0]:22.1f}{times[1]:11.1f}{peer:11.0f}{times[0] / peer:8.4f}")
     for count in (64, 1000, 100_000):
         reports = [(float(at), float(0.5 + 2 * at**-0.6 + random.normal(0, 0.01))) for at in range(1, count + 1)]

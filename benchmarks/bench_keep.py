@@ -28,6 +28,7 @@ from autoresearch_rl.events import Decide, Opened, SettledEvent, StartTrial
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import Ask, Budget, Decision, History, Outcome, Proposal, Status
+from benchmarks.rows import Row, report
 
 TRIALS = 100
 Draw = Callable[[np.random.Generator, int], float]
@@ -182,6 +183,7 @@ def null_edits(campaigns: int) -> None:
     """Prints how often something is confirmed though no edit changes anything."""
     print(f"Null edits: share of campaigns of {TRIALS} trials that ever confirmed one, with its 95 % interval; alpha is 5 %")
     print(f"{'noise':34} {'rule':20} {'campaigns':>9} {'false confirmations':>22} {'repeats':>8}")
+    shares: dict[str, float] = {}
     for noise, draw in NOISES.items():
         for shared in (0.0, 0.8) if noise == "normal" else (0.0,):
             name = noise if not shared else f"{noise}, {shared:.0%} shared by seed"
@@ -190,7 +192,10 @@ def null_edits(campaigns: int) -> None:
                 results = [campaign(RULES[rule](), draw, seed, 0.0, shared) for seed in range(count)]
                 repeats = statistics.fmean(r.repeats for r in results)
                 wrong = interval(sum(r.wrong for r in results), count)
+                shares.setdefault(rule, 100 * statistics.fmean(r.wrong for r in results))
                 print(f"{name:34} {rule:20} {count:9} {wrong:>22} {repeats:8.1f}", flush=True)
+    for peer in ("strict", "t-test with peeking"):
+        report(Row("keep: campaigns that confirm an edit that changes nothing, %", shares["noise"], peer, shares[peer]))
 
 
 def true_effects(campaigns: int) -> None:

@@ -27,19 +27,24 @@ from autoresearch_rl.telemetry.console import Console
 from autoresearch_rl.telemetry.ledger import Ledger
 from autoresearch_rl.telemetry.mlflow import Mlflow
 from autoresearch_rl.telemetry.timeline import Timeline
+from benchmarks.rows import Row, report
 
 
 def main() -> None:
     """Prints a table of both benchmarks."""
     print(f"{'200 no-op trials':32} {'ms a trial':>10} {'median ms between trials':>24} {'p90':>8} {'at 200 / at 20':>16}")
+    took_ms: list[float] = []
     for name, sinks in (("telemetry off", False), ("all telemetry", True)):
         gaps, whole_s = noop(sinks, trials=200)
+        took_ms.append(1e3 * whole_s / 200)
         late, early = statistics.median(gaps[-40:]), statistics.median(gaps[5:45])
         p90 = statistics.quantiles(gaps, n=10)[-1]
         print(
             f"{name:32} {1e3 * whole_s / 200:10.1f} {1e3 * statistics.median(gaps):24.2f} {1e3 * p90:8.2f} {late / early:16.2f}"
         )
+    report(Row("loop: a no-op trial with all telemetry, ms", took_ms[1], "telemetry off", took_ms[0]))
     one, four = sleeping(1), sleeping(4)
+    report(Row("loop: 24 trials of 1 s, four at a time, s", four, "one at a time", one))
     print(f"24 trials of 1 s: {one:.1f} s one at a time, {four:.1f} s four at a time: {one / four:.2f} times the throughput")
 
 

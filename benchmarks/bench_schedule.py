@@ -27,6 +27,7 @@ from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import Outcome, Status
+from benchmarks.rows import Row, report
 
 WORKERS, TRIALS, SEEDS = 8, 400, range(10)
 ASK_S, TRIAL_S = 20.0, 30.0
@@ -36,12 +37,17 @@ SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
 def main() -> None:
     """Prints a table."""
     shares = [100 * against_list_schedule(seed) for seed in SEEDS]
+    report(Row("schedule: least throughput, % of the peer's", min(shares), "online list schedule", 100.0, more=True))
     print(f"{'throughput of the list schedule, lognormal (sigma 1), instant asks':72} {_least(shares)}")
+    least: dict[int | str, float] = {}
     for name, seconds in (("constant", constant), ("lognormal (sigma 1)", lognormal)):
         lookaheads: Sequence[int | Literal["auto"]] = ("auto", 0)
         for lookahead in lookaheads:
             busy = [100 * busy_share(seed, seconds, lookahead) for seed in SEEDS]
+            least[lookahead] = min(busy)
             print(f"{f'busy workers, asks of 20 s, {name} trials of 30 s, lookahead={lookahead}':72} {_least(busy)}")
+        what = f"schedule: workers busy while asks take 20 s, {name} trials of 30 s, least %"
+        report(Row(what, least["auto"], "no lookahead", least[0], more=True))
     waits = [large_behind_small(seed) for seed in SEEDS]
     print(f"{'a trial of all 8 GPUs behind endless small ones starts at':72} {max(waits):.2f} of when those before it have ended")
 

@@ -1,20 +1,27 @@
-"""What forecasts are for: stopping hopeless trials early, against the rules of named peers, on replayed campaigns.
+"""What cancel rules cost and keep, against the rules of named peers, on replayed campaigns.
 
-Campaigns of 100 random configurations over recorded curves. cost: steps made over steps of running all to their end; loss:
-what the best finished is worse than the best there was, in units of median minus best of the task; kept: share of campaigns
-that finished the best. Our rule is shown at several settings (`keep`, and with a rescue by the chance to beat the best), for
-its frontier; its constants were set by hand on seeds 0 to 5 of the ten pools, so other seeds are shown, and with --others other
-pools, which are the harder and fairer test.
-`dominated by`: our cheapest setting that is neither dearer nor loses more.
+Campaigns of 100 random configurations over recorded curves. cost: steps made over steps of running all to their end, whatever was
+paused and taken up again counted once; loss: what the best finished is worse than the best there was, in units of median minus best
+of the task; kept: share of campaigns that finished the best; us: CPU microseconds a report. The rules are those of
+`controller/cancel`, at several settings, for their frontier. Their constants were set on seeds 0 to 24 of the ten pools and of the
+others, so other seeds are shown and, with --others, other pools, which are the harder and fairer test. In our rules' campaigns the
+first configuration is the baseline, which always runs to its end. `control`: with the control group of 5 %.
+`dominated by`: our cheapest rule that is neither dearer nor loses more; with checkpoints for those that have them.
 
-Run: ARRL_SHARED=FOLDER python benchmarks/bench_stopping.py [--seeds 25] [--others] [--peers all], where FOLDER/curves holds the recorded curves.
+--loop drives the same campaigns through the reducer on the virtual clock, with 1 and 4 trials at a time, beside the replay without it.
+--reliability says how often a chance to beat the best came true, as the core says it and as corrected by `forecast`.
+
+Run: ARRL_SHARED=FOLDER python benchmarks/bench_stopping.py [--seeds 25] [--others] [--peers all] [--loop | --reliability], where
+FOLDER/curves holds the recorded curves.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,48 +30,178 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from autoresearch_rl._core import forecast
+from autoresearch_rl.controller.cancelling import CancelRule
+from autoresearch_rl.controller.forecasting import REFERENCES, ForecastRule, Widths
+from autoresearch_rl.controller.halving import HalvingRule
+from autoresearch_rl.controller.textbook import AshaRule, MedianRule
+from benchmarks.racing import looped, raced
 from benchmarks.recorded import recorded
-from benchmarks.stopping_rule import RungStopper, Setting
 
-OURS = {f"ours, keep {keep}": Setting(keep=keep) for keep in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)} | {
-    f"ours, keep {keep}, rescue": Setting(keep=keep, rescue=0.4, hopeless=0.01) for keep in (0.5, 0.6, 0.7, 0.8)
+TIGHT: dict[str, Any] = {"most": (0.7, 0.5, 0.35, 0.2, 0.12), "chance": 0.2}
+WIDE: dict[str, Any] = {"most": (0.95, 0.9, 0.8, 0.7, 0.6), "chance": 0.03}
+PAUSING: dict[str, CancelRule] = {
+    "halving, pausing, tight": HalvingRule(**TIGHT),
+    "halving, pausing": HalvingRule(),
+    "halving, pausing, wide": HalvingRule(**WIDE),
 }
+STOPPING: dict[str, CancelRule] = {
+    "halving, survive 0.5, no rescue": HalvingRule(survive=0.5, rescue=1, hopeless=0.02),
+    "halving, survive 0.6, no rescue": HalvingRule(survive=0.6, rescue=1, hopeless=0.02),
+    "halving, survive 0.6": HalvingRule(survive=0.6),
+    "halving": HalvingRule(),
+    "halving, survive 0.8": HalvingRule(survive=0.8),
+    "forecast, below 0.2": ForecastRule(below=0.2, min_share=0.05),
+    "forecast": ForecastRule(),
+    "asha": AshaRule(),
+    "median": MedianRule(),
+}
+SHARES = {"halving a batch, 0.5": (0.5, 0.25, 0.125, 0.06, 0.03), "halving a batch, 0.6": (0.6, 0.35, 0.2, 0.1, 0.05)}
 FIRST_SEED = 100
+COLUMNS = ("cost", "rel_loss", "kept", "us")
+CUTS = (0.1, 0.2, 0.3, 0.5, 0.7)
+EDGES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def main() -> None:
-    """Prints a table of all rules."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=25)
     parser.add_argument("--others", action="store_true", help="the pools that are not among the ten")
     parser.add_argument("--peers", choices=("quick", "all"), default="quick", help="all: Optuna's pruners and pow3 too")
+    parser.add_argument("--loop", action="store_true")
+    parser.add_argument("--reliability", action="store_true")
     chosen = parser.parse_args()
-    bench, stoppers = recorded("bench_earlystop"), recorded("stoppers")
+    bench = recorded("bench_earlystop")
     ten = bench.POOLS["dev"]
     pools = [pool for pool in recorded("curves").load_pools("dev") if len(pool.curves) >= bench.MIN_POOL or pool.name in ten]
     pools = [pool for pool in pools if (pool.name in ten) != chosen.others]
-    peers = {"ASHA, 2": partial(stoppers.ASHA, 2), "ASHA, 3": partial(stoppers.ASHA, 3), "ASHA, 4": partial(stoppers.ASHA, 4)}
-    named = ("optuna_median", "optuna_sha", "optuna_hyperband", "pow3vp_p05") if chosen.peers == "all" else ()
-    peers |= {name: stoppers.STOPPERS[name] for name in named}
-    rules: dict[str, Callable[[], Any]] = {name: partial(RungStopper, setting) for name, setting in OURS.items()}
-    found = {name: measured(bench, make, pools, chosen.seeds) for name, make in (rules | peers).items()}
     print(f"{len(pools)} pools, seeds {FIRST_SEED} to {FIRST_SEED + chosen.seeds - 1}")
-    print(f"{'':26}{'cost':>7}{'loss':>7}{'kept':>7}{'us':>6}  dominated by")
-    for name, (cost, loss, kept, took) in sorted(found.items(), key=lambda item: item[1][0]):
-        over = [other for other in OURS if name in peers and found[other][0] <= cost and found[other][1] <= loss]
-        cheapest = min(over, key=lambda other: found[other][0], default="")
-        print(f"{name:26}{cost:7.3f}{loss:7.3f}{kept:7.3f}{took:6.0f}  {cheapest}")
+    if chosen.loop:
+        through_the_loop(pools, chosen.seeds)
+    elif chosen.reliability:
+        reliability(pools, chosen.seeds)
+    else:
+        frontier(pools, chosen.seeds, chosen.peers)
 
 
-def measured(bench: Any, make: Callable[[], Any], pools: list[Any], seeds: int) -> tuple[float, float, float, float]:
-    """Mean cost, loss, kept and microseconds a decision, over seeds and then pools."""
-    columns = ("cost", "rel_loss", "kept", "us")
-    rows = []
+def frontier(pools: Sequence[Any], seeds: int, peers: str) -> None:
+    """All rules by cost."""
+    bench, stoppers = recorded("bench_earlystop"), recorded("stoppers")
+    ours = {name: over(pools, seeds, partial(raced, rule, checkpoints=True)) for name, rule in PAUSING.items()}
+    for name, rule in STOPPING.items():
+        ours[name] = over(pools, seeds, partial(raced, rule, checkpoints=False))
+        ours[f"{name}, control"] = over(pools, seeds, partial(raced, rule, checkpoints=False, control_share=0.05))
+    theirs = {name: over(pools, seeds, partial(batch, shares)) for name, shares in SHARES.items()}
+    named: dict[str, Callable[[], Any]] = {f"ASHA, {eta}": partial(stoppers.ASHA, eta) for eta in (2, 3, 4)}
+    if peers == "all":
+        named |= {name: stoppers.STOPPERS[name] for name in ("optuna_median", "optuna_sha", "optuna_hyperband", "pow3vp_p05")}
+    for name, make in named.items():
+        rows = [[bench.fixed_trials(make, pool, FIRST_SEED + seed, 100, 1) for seed in range(seeds)] for pool in pools]
+        theirs[name] = means(rows)
+    print(f"{'':40}{'cost':>7}{'loss':>7}{'kept':>7}{'us':>6}  dominated by")
+    for name, (cost, loss, kept, took) in sorted((ours | theirs).items(), key=lambda item: item[1][0]):
+        better = [other for other in ours if name in theirs and ours[other][0] <= cost and ours[other][1] <= loss]
+        fair = [other for other in better if other in PAUSING or name not in SHARES]
+        fair = [other for other in fair if other not in PAUSING] or fair
+        cheapest = min(fair, key=lambda other: ours[other][0], default="")
+        print(f"{name:40}{cost:7.3f}{loss:7.3f}{kept:7.3f}{took:6.0f}  {cheapest}")
+
+
+def through_the_loop(pools: Sequence[Any], seeds: int) -> None:
+    """Each rule of the configuration through the reducer, beside the replay without it."""
+    rules: dict[str, tuple[CancelRule, bool]] = {"halving, pausing": (HalvingRule(), True)} | {
+        name: (rule, False) for name, rule in STOPPING.items() if name in ("halving", "forecast", "asha", "median")
+    }
+    print(f"{'':30}{'trials at a time':>18}{'cost':>8}{'kept':>8}{'regret':>8}   without the loop: cost, kept, regret")
+    for name, (rule, checkpoints) in rules.items():
+        for workers in (1, 4):
+            columns = ("cost", "kept", "regret")
+            real = over(pools, seeds, partial(looped, rule, workers=workers, checkpoints=checkpoints), columns)
+            alone = over(pools, seeds, partial(raced, rule, workers=workers, checkpoints=checkpoints), columns)
+            print(f"{name:30}{workers:18}" + "".join(f"{number:8.3f}" for number in (*real, *alone)))
+
+
+def reliability(pools: Sequence[Any], seeds: int) -> None:
+    """How often a chance to beat the best finished came true, in campaigns that cancel nothing."""
+    said: list[tuple[float, float, bool]] = []
     for pool in pools:
-        runs = [bench.fixed_trials(make, pool, FIRST_SEED + seed, 100, 1) for seed in range(seeds)]
-        rows.append(np.nanmean([[run[name] for name in columns] for run in runs], axis=0))
-    cost, loss, kept, took = (float(number) for number in np.mean(rows, axis=0))
-    return cost, loss, kept, took
+        for seed in range(seeds):
+            said += _chances([pool.curves[at] for at in ordered(pool, seed)])
+    table = np.asarray(said)
+    print(f"{'chance said':>14}{'forecasts':>11}{'mean':>8}{'came true':>11}{'corrected':>11}{'mean':>8}{'came true':>11}")
+    for low, high in itertools.pairwise(EDGES):
+        line = f"{low:7.2f} - {high:4.2f}"
+        for column in (0, 1):
+            inside = (table[:, column] >= low) & (table[:, column] <= high if high == 1 else table[:, column] < high)
+            share = table[inside].mean(axis=0) if inside.any() else np.full(3, math.nan)
+            line += f"{int(inside.sum()):11}{share[column]:8.3f}{share[2]:11.3f}"
+        print(line)
+
+
+def _chances(curves: Sequence[Any]) -> list[tuple[float, float, bool]]:
+    """(as the core says it, corrected, whether it came true) of each curve at each cut, with those before it as references."""
+    found = []
+    references: list[tuple[Any, Any]] = []
+    widths, best = Widths(), math.inf
+    for curve in curves:
+        if not np.isfinite(curve.values).all():
+            continue
+        for cut in CUTS:
+            count = int(np.searchsorted(curve.steps, cut * curve.steps[-1], side="right"))
+            if 5 <= count < len(curve.steps) and len(references) >= 4:
+                seen = forecast(
+                    curve.steps[:count], curve.values[:count], curve.steps[-1], reference_curves=references[-REFERENCES:]
+                )
+                done = float(curve.steps[count - 1] / curve.steps[-1])
+                if seen.informative:
+                    found.append((seen.beats(best), widths.chance(seen, best, done), bool(curve.final < best)))
+        widths.measure(curve.steps, curve.values, references[-REFERENCES:], "minimize")
+        references.append((curve.steps, curve.values))
+        best = min(best, curve.final)
+    return found
+
+
+def batch(shares: Sequence[float], pool: Any, order: Sequence[int]) -> dict[str, float]:
+    """Halving of the whole batch with checkpoints, ranked by value at common steps: the study's best rule with pausing."""
+    curves = [pool.curves[at] for at in order]
+    typical = float(np.median([curve.steps[-1] for curve in curves]))
+    alive, made = list(range(len(curves))), [0] * len(curves)
+    for rung, keep in zip((0.04, 0.08, 0.16, 0.32, 0.64, math.inf), (*shares, 1.0), strict=True):
+        value = {}
+        for number in alive:
+            curve = curves[number]
+            upto = max(made[number], min(int(np.searchsorted(curve.steps, rung * typical - 1e-9)) + 1, len(curve.steps)))
+            bad = ~np.isfinite(curve.values[:upto])
+            made[number] = int(np.argmax(bad)) + 1 if bad.any() else upto
+            value[number] = math.inf if bad.any() else float(curve.values[upto - 1])
+        ranked = sorted((number for number in alive if value[number] < math.inf), key=value.__getitem__)
+        alive = ranked[: max(1, round(keep * len(curves)))]
+    finals = pool.finals
+    target, scale = np.nanmin(finals[order]), np.nanmedian(finals) - np.nanmin(finals)
+    best = min((curves[number].final for number in alive), default=math.nan)
+    spent = sum(float(curves[number].steps[count - 1]) for number, count in enumerate(made) if count)
+    cost = spent / sum(float(curve.steps[-1]) for curve in curves)
+    return {"cost": cost, "rel_loss": (best - target) / scale, "kept": float(best <= target + 1e-12), "us": 0.0}
+
+
+def ordered(pool: Any, seed: int) -> Sequence[int]:
+    """The configurations of a campaign, in the order of the peers' benchmark."""
+    drawn: Sequence[int] = recorded("util").rng_for("es", pool.name, FIRST_SEED + seed).permutation(len(pool.curves))[:100]
+    return drawn
+
+
+def over(
+    pools: Sequence[Any], seeds: int, campaign: Callable[[Any, Sequence[int]], dict[str, float]], columns: Sequence[str] = COLUMNS
+) -> tuple[float, ...]:
+    """Means over seeds and then pools."""
+    return means([[campaign(pool, ordered(pool, seed)) for seed in range(seeds)] for pool in pools], columns)
+
+
+def means(rows: Sequence[Sequence[dict[str, float]]], columns: Sequence[str] = COLUMNS) -> tuple[float, ...]:
+    """Of campaigns by pool, the means over campaigns and then pools."""
+    by_pool = [np.nanmean([[run[name] for name in columns] for run in runs], axis=0) for runs in rows]
+    return tuple(float(number) for number in np.mean(by_pool, axis=0))
 
 
 if __name__ == "__main__":

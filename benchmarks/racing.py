@@ -1,22 +1,35 @@
-"""A cancel rule on a replayed campaign, without the loop: recorded curves, and a judge that is asked as the loop asks it."""
+"""A cancel rule on replayed campaigns of recorded curves: alone, asked as the loop asks it, and through the real loop."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import math
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.cancelling import CancelRule
 from autoresearch_rl.controller.curve import CurveBuilder
-from autoresearch_rl.trial import Decision, HistoryLog, Outcome, Progress, Proposal, Settled, Status, Trial
+from autoresearch_rl.controller.journal import Blobs
+from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.proposing import Proposer
+from autoresearch_rl.controller.settings import Settings
+from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.events import Event, Opened, Progressed, StartTrial
+from autoresearch_rl.policy.random import Random
+from autoresearch_rl.space import SearchSpace
+from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.trial import Curve, Decision, HistoryLog, Outcome, Progress, Proposal, Settled, Status, Trial
 
 METRIC = "loss"
+_SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
 
 
 @dataclass
@@ -127,17 +140,107 @@ class Race:
             self._log.decide(Decision(candidate=number, verdict="keep", reason="best", leads=True))
 
 
-def raced(rule: CancelRule, pool: Any, order: Sequence[int], **options: Any) -> dict[str, float]:
-    """Cost, loss, kept and microseconds a report of one campaign over a pool's curves, with the benchmark's definitions."""
-    curves, finals = [pool.curves[at] for at in order], pool.finals
-    race = Race(rule, curves, **options).run()
-    scale = np.nanmedian(finals) - np.nanmin(finals)
-    target = np.nanmin(finals[order])
-    best = race.best if race.finished else math.nan
+def raced(rule: CancelRule, pool: Any, order: Sequence[int], *, control_share: float = 0.0, **options: Any) -> dict[str, float]:
+    """One campaign over a pool's curves, with the benchmark's definitions of cost, loss, kept and regret; and CPU microseconds a report.
+
+    `control_share`: of the trials that would be cancelled, the share that runs to its end.
+    """
+    drawn = np.random.default_rng(len(order)).uniform(size=len(order))
+    curves = [pool.curves[at] for at in order]
+    race = Race(rule, curves, control=lambda number: bool(drawn[number] < control_share), **options).run()
+    measured = _measures(pool, order, race.spent, race.best if race.finished else math.nan)
+    return {**measured, "us": 1e6 * race.took_s / max(race.asked, 1)}
+
+
+@dataclass
+class _Counting(Simulation):
+    """Knows the last step that each trial has reported."""
+
+    made: dict[int, float] = field(default_factory=dict)
+
+    def post(self, event: Event) -> None:
+        if isinstance(event, Progressed):
+            self.made[event.number] = event.progress.step
+        super().post(event)
+
+
+def looped(
+    rule: CancelRule | None,
+    pool: Any,
+    order: Sequence[int],
+    *,
+    workers: int = 1,
+    checkpoints: bool = True,
+    control_share: float = 0.0,
+) -> dict[str, float]:
+    """The same through the real loop on the virtual clock: reducer, pool, keep rule, random policy."""
+    curves = [pool.curves[at] for at in order]
+    typical = float(np.median([curve.steps[-1] for curve in curves]))
+    sims: list[_Counting] = []
+
+    def run_trial(start: StartTrial) -> FakeRun:
+        curve = curves[start.trial.number]
+        begun = int(np.searchsorted(curve.steps, sims[0].made.get(start.trial.number, 0.0), side="right"))
+        before = float(curve.steps[begun - 1]) if begun else 0.0
+        known = np.isfinite(curve.values)
+        upto = len(curve.steps) if known.all() else int(np.argmin(known)) + 1
+        steps, values = curve.steps[begun:upto], curve.values[begun:upto]
+        after = [float(step - before) / typical for step in steps]
+        told = [
+            Progress(step=float(step), step_target=float(curve.steps[-1]), metrics={METRIC: float(value)})
+            for step, value in zip(steps, values, strict=True)
+        ]
+        whole = Curve(
+            steps=tuple(steps.tolist()),
+            elapsed_s=tuple(after),
+            metrics={METRIC: tuple(values.tolist())},
+            step_target=told[-1].step_target,
+        )
+        ended = Outcome(status=Status.FAILED, message="diverged", curve=whole, elapsed_s=after[-1])
+        if known.all():
+            ended = replace(
+                ended, status=Status.OK, score=float(curve.values[-1]), metrics={METRIC: float(curve.values[-1])}, message=""
+            )
+        part = Outcome(status=Status.CANCELLED, curve=whole)  # what lies behind the next part's beginning is dropped
+        return FakeRun(seconds=after[-1], outcome=ended, reports=dict(zip(after, told, strict=True)), obeys_s=0.0, part=part)
+
+    settings = Settings(
+        keep=StrictRule(METRIC),
+        cancel=rule,
+        control_share=control_share,
+        concurrency=workers,
+        max_trials=len(curves),
+        max_failure_rate=1.0,
+        require_baseline=False,
+        lookahead=0,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sources = Sources(Blobs(Path(folder)))
+        driven = Campaign(settings, sources, direction="minimize", request={}, devices={})
+        sims.append(_Counting(driven, Proposer(Random(space=_SPACE), _SPACE, settings), run_trial))
+        opened = Opened(
+            campaign="C",
+            task="recorded",
+            metric=METRIC,
+            direction="minimize",
+            progress_metric=METRIC,
+            config="",
+            seed=0,
+            source_hash=sources.add({"train.py": "x = 1\n"}),
+            defaults=_SPACE.defaults,
+            checkpoints=checkpoints,
+        )
+        sims[0].run([opened])
+    scores = [each.outcome.score for each in driven.log.settled if each.outcome.score is not None]
+    return _measures(pool, order, sum(sims[0].made.values()), min(scores, default=math.nan))
+
+
+def _measures(pool: Any, order: Sequence[int], spent: float, best: float) -> dict[str, float]:
+    finals = pool.finals
+    scale, target = np.nanmedian(finals) - np.nanmin(finals), np.nanmin(finals[order])
     return {
-        "cost": race.spent / sum(float(curve.steps[-1]) for curve in curves),
+        "cost": spent / sum(float(pool.curves[at].steps[-1]) for at in order),
         "rel_loss": float((best - target) / scale),
         "kept": float(best <= target + 1e-12),
         "regret": float((best - np.nanmin(finals)) / scale),
-        "us": 1e6 * race.took_s / max(race.asked, 1),
     }

@@ -9,4 +9,7 @@ pub mod patch;
 pub mod pool;
 pub mod seal;
 
+#[cfg(test)]
+mod checking;
+#[cfg(feature = "python")]
 mod python;

@@ -17,6 +17,7 @@ from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import Spending
 from autoresearch_rl.controller.stopping import Ending, stop_rules, unfit
 from autoresearch_rl.errors import PatchError
 from autoresearch_rl.events import (
@@ -36,7 +37,6 @@ from autoresearch_rl.events import (
     Resumed,
     SettledEvent,
     StartTrial,
-    StopCampaign,
 )
 from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Proposal, Settled, Status, Trial
 from autoresearch_rl.waiting import PERSON, requested_proposal
@@ -51,6 +51,7 @@ class Campaign:
     Attributes:
         log: What the history shows; readers take `log.view()`.
         settings: With the limits of the latest resume.
+        spending: What is spent, and what may be.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class Campaign:
         self._reserve = 0  # trials that the keep rule wants for repeats
         self._race = Race(settings.cancel, control_share=settings.control_share, seed=settings.seed)
         self._comparability = Comparability()
-        self._progress_metric = ""
+        self.spending = Spending(self._needs, self._race, self.log)
+        self._needed = ""  # metric that the baseline must report
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
@@ -96,6 +98,7 @@ class Campaign:
 
     def advance(self, event: Event, elapsed_s: float, seq: int) -> list[Effect]:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
+        self.spending.feed(event, elapsed_s)
         self._ask_whether_to_end(elapsed_s)
         match event:
             case Opened():
@@ -128,9 +131,9 @@ class Campaign:
 
     # ---------------------------------------------------------------- events
     def _open(self, event: Opened) -> list[Effect]:
-        self._source_of[-1], self._progress_metric = event.source_hash, event.progress_metric
         self._comparability.begin(time_budgeted=event.time_budgeted)
         self._race.begin(event.progress_metric, self.log.direction, checkpoints=event.checkpoints)
+        self._source_of[-1], self._needed = event.source_hash, event.progress_metric if self.watches else ""
         return self._submit(
             Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
         )
@@ -179,13 +182,14 @@ class Campaign:
         remark, outcome = self._comparability.judge(trial, outcome, self.settings)
         effects = [] if remark is None else [remark]
         if remark is not None and remark.then == "again":
+            self.spending.follow(remark)
             effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
             return effects + self._go_on(event.number)
         self._exhausted = False
         self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
-        for decision in self.settings.keep(self.log.view(), self._budget(elapsed_s)):
+        for decision in self.settings.keep(self.log.view(), self.budget(elapsed_s)):
             self.log.decide(decision)
             self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
@@ -193,7 +197,7 @@ class Campaign:
                 effects += self._repeat(root)
         self._ask_whether_to_end(elapsed_s)
         effects += self._free(event.number) + self._go_on(event.number)
-        if trial.number == 0 and (reason := unfit(outcome, self.settings, self._progress_metric if self.watches else "")):
+        if trial.number == 0 and (reason := unfit(outcome, self.settings, self._needed)):
             effects += self._end(Ending(reason, failed=True))
         return effects
 
@@ -202,6 +206,7 @@ class Campaign:
         self.settings = replace(self.settings, **event.limits)
         self._stop_rules = stop_rules(self.settings)
         self._pool = Pool(self.settings.capacity, self._devices)
+        self.spending.withdraw()
         if self._open_ask is not None:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
@@ -209,9 +214,7 @@ class Campaign:
         self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
-        if baseline is not None and (
-            reason := unfit(baseline.outcome, self.settings, self._progress_metric if self.watches else "")
-        ):
+        if baseline is not None and (reason := unfit(baseline.outcome, self.settings, self._needed)):
             return self._end(Ending(reason, failed=True))
         self._ask_whether_to_end(elapsed_s)
         return [] if self._orphans else self._start_waiting()
@@ -233,7 +236,7 @@ class Campaign:
     def _start_waiting(self) -> list[Effect]:
         order = sorted(self._waiting.values(), key=lambda t: (t.attempt == 1, t.proposal.source != PERSON, t.number))
         numbers = self._suspects[:1] or [trial.number for trial in order]
-        return [] if self._ending else [e for number in numbers for e in self._start(self._line_up(number))]
+        return [] if self._ending else self._admit(*numbers)
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal) -> list[Effect]:
@@ -260,7 +263,13 @@ class Campaign:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
         held = self._ending or self._orphans or self._suspects
-        return [] if held else self._start(self._line_up(trial.number))
+        return [] if held else self._admit(trial.number)
+
+    def _admit(self, *numbers: int) -> list[Effect]:
+        """Lets trials go to the pool, behind those that wait for a budget already, as far as the budgets reach."""
+        for number in numbers:
+            self.spending.queue(number, first=self._waiting[number].proposal.source == PERSON)
+        return [effect for number in self.spending.admit() for effect in self._start(self._line_up(number))]
 
     def _line_up(self, number: int) -> list[Grant]:
         """Submits a trial to the pool; one that a person wants goes before all others that wait."""
@@ -289,10 +298,11 @@ class Campaign:
         effects: list[Effect] = []
         for grant in grants:
             trial = self._running[grant.key] = self._waiting.pop(grant.key)
-            refusal = self._refusals.get(trial.number, "")
             devices = {name: tuple(indices) for name, indices in grant.devices.items()}
-            ran_s = self._race.ran_s(trial.number)
-            effects.append(StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s))
+            refusal, ran_s = self._refusals.get(trial.number, ""), self._race.ran_s(trial.number)
+            start = StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s)
+            self.spending.follow(start)
+            effects.append(start)
         return effects
 
     def _end(self, ending: Ending, *, order: bool = False, kill: bool = False) -> list[Effect]:
@@ -302,6 +312,7 @@ class Campaign:
         if self._ending is None or ending.failed or (ending.interrupted and not self._ending.failed):
             self._ending = ending
         effects: list[Effect] = []
+        self.spending.withdraw()
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(number)
         for number, trial in self._running.items():
@@ -326,7 +337,7 @@ class Campaign:
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
-        effects = self._number_held() + self._revive()
+        effects = self._number_held() + self._admit() + self._revive()
         wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
@@ -335,14 +346,17 @@ class Campaign:
             return [*effects, self._open_ask]
         if self._running or self._stopped or (self._open_ask is not None and not self._ending):
             return effects
-        if self._ending is None and self._waiting:
+        goes_on = self._waiting or not (self._exhausted or self._left() <= self._reserve)
+        if self._ending is None and goes_on and (reason := self.spending.shortage()):
+            self._end(Ending(reason, finishes=True))
+            effects += self._revive()
+        if self._running or (self._ending is None and self._waiting):
             return effects
         ending = self._ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
         if self._race.paused and not (ending.interrupted or ending.failed):
             return effects + self._give_up(ending)
         self._stopped = True
-        stop = StopCampaign(reason=ending.reason, failed=ending.failed, interrupted=ending.interrupted, signal=ending.signal)
-        return [*effects, stop]
+        return [*effects, ending.effect]
 
     def _revive(self) -> list[Effect]:
         """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
@@ -352,9 +366,8 @@ class Campaign:
         if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
         last = ending is not None or self._exhausted or self._left() <= 0
-        room = self._startable() - (0 if ending else len(self._waiting))
         effects: list[Effect] = []
-        for trial in self._race.revive(self.log.view(), ending=last, most=room):
+        for trial in self._race.revive(self.log.view(), ending=last, most=self._startable(), fits=self.spending.reserve):
             again = replace(trial, attempt=trial.attempt + 1)
             self.log.submit(again)
             self._waiting[again.number] = again
@@ -370,9 +383,8 @@ class Campaign:
 
     def _wanted(self) -> int:
         """How many proposals to ask for: what could start now and the lookahead, less what waits."""
-        return int(
-            min(self._startable() + self._pace.lookahead(self.settings) - len(self._waiting), self._left() - self._reserve)
-        )
+        soon = self._startable() + self._pace.lookahead(self.settings) - len(self._waiting)
+        return int(min(soon, self._left() - self._reserve, self.spending.room()))
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
@@ -383,9 +395,6 @@ class Campaign:
         """How many trials may still be proposed."""
         return math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
 
-    def _budget(self, elapsed_s: float) -> Budget:
-        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
-        return Budget(
-            trials=None if limit is None else max(0, limit - self._numbers),
-            wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s),
-        )
+    def budget(self, elapsed_s: float) -> Budget:
+        """What is left, as policies and the keep rule see it."""
+        return self.spending.budget(self.settings, self._numbers, elapsed_s)

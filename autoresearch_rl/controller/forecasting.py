@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from autoresearch_rl._core import Forecast, forecast
 from autoresearch_rl.controller.cancelling import Finished, Judge, check_values, counts, finite_points, latest, progress, share
@@ -27,6 +28,9 @@ _CUTS = (
 )  # of finished curves, at which they are forecast to see how wide forecasts must be
 _ERRORS = 48  # latest of those, at each cut
 _LEAST_ERRORS = 8
+_LEAST_REPORTS = 5
+
+Array = npt.NDArray[np.float64]
 
 
 class ForecastRule:
@@ -85,6 +89,14 @@ class Widths:
 
     def __init__(self) -> None:
         self._errors: tuple[deque[float], ...] = tuple(deque(maxlen=_ERRORS) for _ in _CUTS)
+
+    def measure(self, steps: Array, values: Array, references: Sequence[tuple[Array, Array]], direction: Direction) -> None:
+        """Forecasts a finished curve at all cuts, from five reports on."""
+        for cut, share_done in enumerate(_CUTS):
+            count = int(np.searchsorted(steps, share_done * steps[-1], side="right"))
+            if _LEAST_REPORTS <= count < len(steps):
+                seen = forecast(steps[:count], values[:count], steps[-1], reference_curves=list(references), direction=direction)
+                self.add(cut, seen, float(values[-1]))
 
     def add(self, cut: int, seen: Forecast, end: float) -> None:
         """Takes the forecast of a finished curve at a cut, and where it ended."""
@@ -154,21 +166,12 @@ class _ForecastJudge:
         if condemned and bar is not None and settled.outcome.status is Status.OK and (kept or not self._ends(settled)):
             self._care.hear(beat=kept and self._finished.beats(self._finished.ends[number], bar[1]))
         if kept:
-            self._measure(settled.outcome.curve, before)
+            steps, values = finite_points(settled.outcome.curve, self._metric)
+            self._widths.measure(steps, values, before, self._direction)
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
-        return tuple(paused)
+        return ()
 
     def _ends(self, settled: Settled) -> bool:
         """Whether a curve has an end that could be compared, although it is not kept."""
         return bool(len(finite_points(settled.outcome.curve, self._metric)[0]))
-
-    def _measure(self, curve: Curve, references: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Forecasts a finished curve at all cuts, to see how wide forecasts have to be."""
-        steps, values = finite_points(curve, self._metric)
-        last = steps[-1]
-        for cut, at in enumerate(_CUTS):
-            seen = int(np.searchsorted(steps, at * last, side="right"))
-            if seen >= self._rule.min_reports and seen < len(steps):
-                made = forecast(steps[:seen], values[:seen], last, reference_curves=list(references), direction=self._direction)
-                self._widths.add(cut, made, float(values[-1]))

@@ -40,9 +40,10 @@ class HalvingRule:
 
     Successive halving ranks trials by their values at a rung and ends all but a share of them. Here a trial that is not among them
     waits with its checkpoint, and trials are ranked by their chance to end better than the leader's curve did, over the work that
-    is left to them in typical trials. Whatever that chance, the best `keep` of all trials pass a rung, which guards against
-    forecasts that are too sure; and at most `most` do, which bounds the cost where the curves tell nothing. While new trials come,
-    `early` of `keep` pass, and those with an index of `go_on`; at the end the rest, and those with an index of `chance`.
+    is left to them in typical trials. The best `keep` of all trials pass a rung even where that chance is small, though not next
+    to nothing, which guards against forecasts that are too sure; and at most `most` do, which bounds the cost where the curves tell
+    nothing. While new trials come, `early` of `keep` pass, and those with an index of `go_on`; at the end the rest, and those with
+    an index of `chance`.
 
     Rungs are shares of the trial's own planned steps or, where those are fewer, of the median's of the campaign: a trial much longer
     than the others shows what it is worth in steps that cost what the others' do.
@@ -100,6 +101,7 @@ class _Place:
     steps: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
     target: float
+    done: float
     left: float
     diverged: bool
     seen: Forecast
@@ -143,7 +145,7 @@ class _PausingJudge:
         if value is None or not len(steps) or len(steps) < self.rule.min_reports or (left < _CHEAP and not diverged):
             return None
         self._come[number] = rung
-        place = _Place(rung, steps, values, target, left, diverged, self._forecast(steps, values, target))
+        place = _Place(rung, steps, values, target, done, left, diverged, self._forecast(steps, values, target))
         mean = math.inf if diverged else rankable(place.seen.mean, self.direction)
         insort(self._means[rung], mean)
         self._bar = self._finished.leader(history)
@@ -216,7 +218,7 @@ class _PausingJudge:
         return chosen
 
     def _reason(self, place: _Place, value: float, rank: int) -> str:
-        where = f"{self.metric} {value:.4g} after {place.steps[-1] / place.target:.0%} of the steps"
+        where = f"{self.metric} {value:.4g} after {place.done:.0%} of the steps"
         if place.diverged:
             return f"{where} has diverged"
         said = f"{where} is forecast to end at {place.seen.mean:.4g}, {rank} of {len(self._means[place.rung])} at rung {place.rung + 1}"

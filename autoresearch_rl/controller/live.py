@@ -173,7 +173,7 @@ class Live:
     def _carry_out(self, effect: Effect, elapsed_s: float) -> None:
         match effect:
             case AskPolicy():
-                self.proposer.ask(effect, self.campaign.log.view(), elapsed_s)
+                self.proposer.ask(effect, self.campaign.log.view(), self.campaign.budget(elapsed_s))
             case StartTrial():
                 number = effect.trial.number
                 control = self._controls[number, effect.trial.attempt] = Control()

@@ -28,7 +28,7 @@ class Proposer:
     policy: Policy
     space: SearchSpace
     settings: Settings
-    _asks: queue.SimpleQueue[tuple[AskPolicy, History, float] | None] = field(default_factory=queue.SimpleQueue)
+    _asks: queue.SimpleQueue[tuple[AskPolicy, History, Budget] | None] = field(default_factory=queue.SimpleQueue)
 
     @contextmanager
     def running(self, post: Callable[[Proposed], None]) -> Iterator[None]:
@@ -44,16 +44,15 @@ class Proposer:
         finally:
             self._asks.put(None)
 
-    def ask(self, effect: AskPolicy, history: History, elapsed_s: float) -> None:
+    def ask(self, effect: AskPolicy, history: History, budget: Budget) -> None:
         """Queues an ask."""
-        self._asks.put((effect, history, elapsed_s))
+        self._asks.put((effect, history, budget))
 
-    def answer(self, effect: AskPolicy, history: History, elapsed_s: float) -> Proposed:
+    def answer(self, effect: AskPolicy, history: History, budget: Budget) -> Proposed:
         """Asks the policy now. Never raises: an exception of the policy becomes `Proposed.error`."""
         import numpy as np
 
         rng = np.random.default_rng(ask_seed(self.settings.seed, effect.ask))
-        budget = self._budget(history, elapsed_s)
         ask = Ask(history=history, count=effect.count, rng=rng, budget=budget, complete=_no_model)
         try:
             proposals = tuple(self.policy.propose(ask))
@@ -64,11 +63,6 @@ class Proposer:
             _LOG.warning("the policy failed on ask %d", effect.ask, exc_info=not isinstance(error, PolicyError))
             return Proposed(ask=effect.ask, error=f"{type(error).__name__}: {error}")
         return Proposed(ask=effect.ask, proposals=proposals)
-
-    def _budget(self, history: History, elapsed_s: float) -> Budget:
-        limit, limit_s = self.settings.max_trials, self.settings.max_wall_s
-        trials = None if limit is None else limit - len(history) - len(history.pending)
-        return Budget(trials=trials, wall_s=None if limit_s is None else max(0.0, limit_s - elapsed_s))
 
     def _check(self, proposals: tuple[Proposal, ...], count: int, history: History) -> None:
         if len(proposals) > count:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from autoresearch_rl.controller.cancelling import CancelRule, Judge
@@ -85,21 +85,28 @@ class Race:
         if self._judge is not None:
             self._judge.settled(settled, history)
 
-    def revive(self, history: History, *, ending: bool, most: int) -> Sequence[Trial]:
-        """Paused trials to take up again, as their next attempts, at most so many; they are paused no longer."""
+    def revive(self, history: History, *, ending: bool, most: int, fits: Callable[[int], bool]) -> Sequence[Trial]:
+        """Paused trials to take up again, at most so many, the best first of those that fit; they are paused no longer."""
         if self._judge is None or not self.paused or most < 1:
             return ()
-        numbers = self._judge.revive(tuple(self.paused), history, ending=ending)[:most]
-        return [self.paused.pop(number) for number in numbers]
+        revived: list[Trial] = []
+        for number in self._judge.revive(tuple(self.paused), history, ending=ending):
+            if len(revived) < most and fits(number):
+                revived.append(self.paused.pop(number))
+        return revived
+
+    def best(self, history: History) -> int | None:
+        """The paused trial that would be finished first if nothing new came, None if none is worth it."""
+        if self._judge is None or not self.paused:
+            return None
+        return next(iter(self._judge.revive(tuple(self.paused), history, ending=True)), None)
 
     def finish_s(self, history: History) -> float:
         """Seconds in which the best paused trial is expected to be finished, 0 without one that says how long it takes.
 
         That is as long as it takes from its start: what runs meanwhile has to come to where it is paused or finished too.
         """
-        if self._judge is None or not self.paused:
-            return 0.0
-        best = next(iter(self._judge.revive(tuple(self.paused), history, ending=True)), None)
+        best = self.best(history)
         curve = self._curves[best].build() if best is not None and best in self._curves else Curve()
         if best is None or not curve.steps or curve.step_target is None or curve.steps[-1] <= 0:
             return 0.0

@@ -24,6 +24,7 @@ from autoresearch_rl.events import (
     SettledEvent,
     StartTrial,
 )
+from autoresearch_rl.metering import NOTHING
 from autoresearch_rl.trial import Outcome, Status, Trial
 
 _EVENTS = get_args(Event)
@@ -75,25 +76,30 @@ def restore(campaign: Campaign, entries: Sequence[Entry], journal: Journal) -> l
     return [*entries, *(journal.append(effect, elapsed_s) for effect in missing)]
 
 
-def takeover_events(entries: Sequence[Entry], limits: Mapping[str, object], spawned: Callable[[Trial], bool]) -> list[Event]:
+def takeover_events(
+    entries: Sequence[Entry],
+    limits: Mapping[str, object],
+    spawned: Callable[[Trial], bool],
+    lived_s: Callable[[Trial, str], float] = lambda *_: 0.0,
+) -> list[Event]:
     """The events that a new controller begins with: it resumes, and each trial that was running settles as lost.
 
-    `spawned` tells whether a started attempt came as far as having a folder; one that did not is none used.
+    `spawned` tells whether a started attempt came as far as having a folder; one that did not is none used. `lived_s` tells how
+    many seconds after its start, whose time it gets, an attempt gave its last sign of life; 0 if that is not known.
     """
-    running: dict[int, Trial] = {}
+    running: dict[int, tuple[Trial, str]] = {}
     for entry in entries:
         if isinstance(entry.record, StartTrial):
-            running[entry.record.trial.number] = entry.record.trial
+            running[entry.record.trial.number] = entry.record.trial, entry.at
         elif isinstance(entry.record, SettledEvent | Paused):
             running.pop(entry.record.number, None)
-    lost = Outcome(status=Status.LOST, message="the controller died while it ran")
-    return [
-        Resumed(limits=limits),
-        *(
-            SettledEvent(number=number, attempt=trial.attempt, outcome=lost, interrupted=not spawned(trial))
-            for number, trial in sorted(running.items())
-        ),
-    ]
+    events: list[Event] = [Resumed(limits=limits)]
+    for number, (trial, at) in sorted(running.items()):
+        ran = spawned(trial)
+        usage, elapsed_s = ({}, lived_s(trial, at)) if ran else (NOTHING, 0.0)
+        lost = Outcome(status=Status.LOST, message="the controller died while it ran", usage=usage, elapsed_s=elapsed_s)
+        events.append(SettledEvent(number=number, attempt=trial.attempt, outcome=lost, interrupted=not ran))
+    return events
 
 
 def first(entries: Iterable[Entry]) -> Opened:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -31,15 +32,16 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import first, replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import check_budgets, limits_of, stage_timeouts
 from autoresearch_rl.controller.stages import Stages
 from autoresearch_rl.controller.verdict import Guard
-from autoresearch_rl.controller.workspace import attempt_folder, lay_out_all
+from autoresearch_rl.controller.workspace import attempt_folder, last_sign_of_life, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
-from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign
+from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign, Terms
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
-from autoresearch_rl.trial import History
+from autoresearch_rl.trial import History, Trial
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 20.0
@@ -48,11 +50,12 @@ _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a campaign ended: why, with which history, and where everything lies."""
+    """How a campaign ended: why, with which history, where everything lies, and what was spent in one line, if anything."""
 
     stop: StopCampaign
     history: History
     run_dir: Path
+    spent: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -67,7 +70,7 @@ class Finished:
 def check(plan: Plan, run_dir: Path) -> list[Problem]:
     """Everything wrong with a plan on this machine, warnings included; starts nothing."""
     settings, devices = _equipped(plan)
-    return preflight(plan.task, settings, run_dir, devices)
+    return [*preflight(plan.task, settings, run_dir, devices), *check_budgets(_terms(plan, settings), _gpus(plan))]
 
 
 def run(plan: Plan, run_dir: Path, *, cache_dir: Path, tags: Mapping[str, str], announce: Callable[[str], None]) -> Finished:
@@ -100,8 +103,11 @@ def resume(plan: Plan, run_dir: Path, *, limits: Mapping[str, Any], cache_dir: P
             past = restore(campaign, entries, site.journal)
         earlier = (e.record.limits for e in entries if isinstance(e.record, Resumed))
         settings = replace(settings, **{name: value for changed in (*earlier, limits) for name, value in changed.items()})
+        if problems := check_budgets(replace(opened.terms, limits=limits_of(settings)), _gpus(plan)):
+            raise ConfigError(problems)
         drop_stop_requests(run_dir)
-        begin = takeover_events(past, limits, lambda trial: attempt_folder(run_dir, trial.number, trial.attempt).is_dir())
+        lived_s = partial(_lived_s, run_dir, sum(opened.terms.timeouts.values()))
+        begin = takeover_events(past, limits, lambda t: attempt_folder(run_dir, t.number, t.attempt).is_dir(), lived_s)
         return site.drive(campaign, settings, opened, deque(past), begin)
 
 
@@ -121,8 +127,7 @@ def replay_run(plan: Plan, run_dir: Path) -> str:
     proposer = Proposer(plan.policy, task.search_space, settings)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        # With the limits of then, which a resume may have changed: policies see the budget.
-        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
+        return proposer.answer(effect, campaign.log.view(), campaign.budget(elapsed_s))
 
     changed, differing = _changed(opened), list[str]()
     rest = replay(campaign, entries, answer, differing.append if changed else None)
@@ -248,13 +253,13 @@ class _Site:
                 post=live.inbox.put,
             )
             stop, history = live.run(begin, stages)
-        return Finished(stop=stop, history=history, run_dir=self.run_dir)
+        return Finished(stop=stop, history=history, run_dir=self.run_dir, spent=campaign.spending.meter.line(clock()))
 
 
 def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tuple[Settings, dict[str, tuple[int, ...]]]:
     """As `_equipped`, after the checks; warnings are announced. Raises ConfigError."""
     settings, devices = _equipped(plan)
-    problems = preflight(plan.task, settings, run_dir, devices)
+    problems = check(plan, run_dir)
     if any(problem.fatal for problem in problems):
         raise ConfigError(problems)
     for problem in problems:
@@ -296,10 +301,32 @@ def _opened(site: _Site, settings: Settings, devices: Mapping[str, tuple[int, ..
         checkpoints=task.checkpoints,
         time_budgeted=task.objective.time_budgeted,
         max_trials=settings.max_trials,
+        terms=_terms(plan, settings),
         prepare_s=site.prepare_s,
         cwd=str(Path.cwd()),
         tags={**plan.labels, **tags},
     )
+
+
+def _terms(plan: Plan, settings: Settings) -> Terms:
+    needed = {"trial": 1.0, **plan.task.resources}
+    place = {name: amount for name, amount in needed.items() if name not in plan.task.resources}
+    return Terms(
+        limits=limits_of(settings),
+        timeouts=stage_timeouts(plan.task),
+        usd_per_h=plan.target.price(needed),
+        released_usd_per_h=plan.target.price(place) or 0.0,
+    )
+
+
+def _gpus(plan: Plan) -> float:
+    return plan.task.resources.get("gpu", 0.0)
+
+
+def _lived_s(run_dir: Path, most_s: float, trial: Trial, started_at: str) -> float:
+    """Seconds between the start of an attempt and its last sign of life; at most `most_s`, as clocks may have been set."""
+    lived_s = last_sign_of_life(run_dir, trial.number, trial.attempt) - datetime.fromisoformat(started_at).timestamp()
+    return round(min(max(0.0, lived_s), most_s), 3)
 
 
 def _guard(run_dir: Path, frozen: Mapping[str, bytes], prepared: Prepared, rebuild: Callable[[], object]) -> Guard:

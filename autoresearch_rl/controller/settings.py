@@ -24,6 +24,10 @@ class Settings:
         concurrency: Trials at a time.
         max_trials: Trials in all, baseline and repeats included; None for no limit.
         max_wall_s: Active wall seconds after which no trial is started; None for no limit.
+        max_gpu_s: GPU-seconds in all; None for no limit. A trial starts only if what it may take at most is left of each budget.
+        max_usd: USD in all, of trials and language models.
+        max_tokens: Tokens of language models in all, in and out.
+        max_trial_usd: What a trial may cost at most, where that is not its timeouts times its price.
         patience: Settled trials without a new leader after which the campaign ends; None for no limit.
         max_failure_rate: Share of failed trials among the last `failure_window` above which the campaign ends.
         failure_window: See `max_failure_rate`; nothing is judged before that many have settled.
@@ -45,6 +49,10 @@ class Settings:
     concurrency: int = 1
     max_trials: int | None = None
     max_wall_s: float | None = None
+    max_gpu_s: float | None = None
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    max_trial_usd: float | None = None
     patience: int | None = None
     max_failure_rate: float = 0.9
     failure_window: int = 10
@@ -69,6 +77,10 @@ class Settings:
                 ("concurrency", self._counts(self.concurrency, 1), "a whole number from 1"),
                 ("max_trials", self.max_trials is None or self._counts(self.max_trials, 1), "a whole number from 1, or null"),
                 ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
+                ("max_gpu_s", self.max_gpu_s is None or self.max_gpu_s > 0, "a positive number of GPU-seconds, or null"),
+                ("max_usd", self.max_usd is None or self.max_usd > 0, "a positive number of USD, or null"),
+                ("max_tokens", self.max_tokens is None or self._counts(self.max_tokens, 1), "a whole number from 1, or null"),
+                ("max_trial_usd", self.max_trial_usd is None or self.max_trial_usd >= 0, "a number of USD from 0, or null"),
                 ("patience", self.patience is None or self._counts(self.patience, 1), "a whole number from 1, or null"),
                 ("max_failure_rate", 0 <= self.max_failure_rate <= 1, "between 0 and 1"),
                 ("failure_window", self._counts(self.failure_window, 1), "a whole number from 1"),

@@ -21,6 +21,7 @@ from autoresearch_rl.controller.verdict import BAD_OUTPUTS, Guard, ended, judge,
 from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError, SealError
 from autoresearch_rl.events import Paused, Released, Reported, SettledEvent, StartTrial
+from autoresearch_rl.metering import NOTHING
 from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
 from autoresearch_rl.target.progress import PAUSED_EXIT
 from autoresearch_rl.task import Task
@@ -85,7 +86,7 @@ class Stages:
         """Returns how the attempt ended, or that it was paused. Raises EvaluatorError where the evaluator fails on the baseline too."""
         trial = start.trial
         if start.refusal:
-            outcome = Outcome(status=Status.REJECTED, message=start.refusal)
+            outcome = Outcome(status=Status.REJECTED, message=start.refusal, usage=NOTHING)
             return SettledEvent(number=trial.number, attempt=trial.attempt, outcome=outcome)
         with self.leases.of(start.devices) as lease:
             waited = self._wait(start, control, lease)
@@ -100,7 +101,7 @@ class Stages:
 
         if lease.acquire(lambda: control.order is not None, waiting) or control.order is None:
             return None
-        outcome = _obeyed("waiting for devices of other campaigns", control.order)
+        outcome = replace(_obeyed("waiting for devices of other campaigns", control.order), usage=NOTHING)
         return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=control.order.kind == "stop")
 
     def _run(self, start: StartTrial, control: Control, lease: Lease) -> SettledEvent | Paused:
@@ -250,9 +251,10 @@ class _Attempt:
         for name, amount in result.usage.items():
             before = self.usage.get(name, 0.0)
             self.usage[name] = max(before, amount) if name.startswith("peak_") else before + amount
+        gpus = self.start.resources.get("gpu", 0.0)
+        if gpus and stage != "evaluate" and "gpu_s" not in result.usage:
+            self.usage["gpu_s"] = self.usage.get("gpu_s", 0.0) + gpus * result.elapsed_s
         if stage == "train":
-            gpus = sum(amount for name, amount in self.start.resources.items() if name == "gpu")
-            self.usage |= {"gpu_s": gpus * result.elapsed_s} if gpus else {}
             here = hardware_class(self.stages.hardware, self.start.resources, self.start.devices)
             self.conditions = Conditions(hardware=result.hardware or here, contention=result.contention)
         return result

@@ -11,6 +11,7 @@ from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
 from autoresearch_rl.joining import remarked
+from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
 
 
@@ -25,12 +26,14 @@ class Seen:
     stop: StopCampaign | None = None
     at: str = ""
     elapsed_s: float = 0.0
+    meter: Meter = field(default_factory=Meter)
     _ended: tuple[Trial, Outcome] | None = None
     _remarks: dict[int, list[Incomparable]] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         """Takes one more entry into account."""
         self.at, self.elapsed_s = entry.at, entry.elapsed_s
+        self.meter.feed(entry.record, entry.elapsed_s)
         match entry.record:
             case StartTrial(trial=trial):
                 self.log.submit(trial)
@@ -41,6 +44,7 @@ class Seen:
                 self.paused[number] = self.running.pop(number)
             case SettledEvent(number=number, outcome=outcome):
                 trial = self.running.pop(number) if number in self.running else self.paused.pop(number)
+                outcome = replace(outcome, usage={**outcome.usage, **self.meter.ended})
                 self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
             case Incomparable(number=number):
                 self._remarks.setdefault(number, []).append(entry.record)
@@ -67,6 +71,7 @@ def read_campaign(run_dir: Path) -> Seen:
         raise JournalError(f"{run_dir / 'journal.jsonl'} is empty: the campaign had not begun")
     direction: Any = first.record.direction
     seen = Seen(opened=first.record, log=HistoryLog(direction))
+    seen.take(first)
     with all_kept():
         for entry in entries:
             seen.take(entry)
@@ -94,6 +99,8 @@ def _summary(seen: Seen, last: int) -> dict[str, Any]:
         "settled": len(history),
         "max_trials": seen.opened.max_trials,
         "elapsed_s": round(seen.elapsed_s, 3),
+        "spent": {name: round(amount, 6) for name, amount in seen.meter.so_far(seen.elapsed_s).items()},
+        "limits": seen.meter.limits,
         "updated": seen.at,
         "running": [trial.number for trial in seen.running.values()],
         "paused": [trial.number for trial in seen.paused.values()],
@@ -123,6 +130,8 @@ def _row(settled: Settled, decision: Decision | None) -> dict[str, Any]:
         "reason": decision.reason if decision is not None else outcome.message,
         "params": dict(trial.proposal.params),
         "elapsed_s": round(outcome.elapsed_s, 3),
+        "gpu_s": outcome.usage.get("gpu_s"),
+        "usd": outcome.usage.get("usd"),
         "verdict": outcome.verdict.kind if outcome.verdict is not None else None,
     }
 
@@ -137,6 +146,8 @@ def _print(seen: Seen, run_dir: Path, last: int) -> None:
     console.print(f"[bold]{escape(seen.opened.task)}[/] {escape(str(run_dir))}", highlight=False)
     ended = f": {escape(seen.stop.reason)}" if seen.stop is not None else f", last event at {seen.at}"
     console.print(f"{_state(seen)}{ended}; {len(history)}{limit} trials settled in {seen.elapsed_s:.0f} s", highlight=False)
+    if spent := seen.meter.line(seen.elapsed_s):
+        console.print(f"spent: {spent}", highlight=False)
     if history.leader is not None:
         console.print(f"best: trial {history.leader} with {seen.opened.metric} {_score(history):.6g}", highlight=False)
     for trial in seen.running.values():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoresearch_rl.controller.settings import Settings
+from autoresearch_rl.events import StopCampaign
 from autoresearch_rl.trial import History, Outcome, Status
 
 _FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}
@@ -21,6 +22,11 @@ class Ending:
     failed: bool = False
     interrupted: bool = False
     signal: int = 0
+
+    @property
+    def effect(self) -> StopCampaign:
+        """The last effect of a campaign that ends so."""
+        return StopCampaign(reason=self.reason, failed=self.failed, interrupted=self.interrupted, signal=self.signal)
 
 
 class StopRule(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Sequence
 
@@ -42,8 +43,8 @@ class _Unpausing:
     """What judges have in common that never pause."""
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
-        """Takes up what someone else has paused, in the order paused."""
-        return tuple(paused)
+        """None: nothing is ever paused."""
+        return ()
 
 
 class _AshaJudge(_Unpausing):
@@ -107,16 +108,19 @@ class _MedianJudge(_Unpausing):
         self._means: list[list[float]] = [[] for _ in range(_SLOTS + 1)]
 
     def report(self, number: int, curve: Curve, history: History) -> Order | None:
-        done, values = progress(curve), curve.metrics.get(self._metric, ())
-        if done is None or done < self._rule.min_share or len(values) < self._rule.min_reports:
+        done, value = progress(curve), latest(curve, self._metric)
+        if done is None or value is None or done < self._rule.min_share or len(curve.steps) < self._rule.min_reports:
             return None
         means = self._means[int(done * _SLOTS)]
         if len(means) < self._rule.warmup_trials:
             return None
-        best, bar = min(rankable(value, self._direction) for value in values), quantile(means, 0.5)
-        if not _worse(best, bar):
+        ranked = [rankable(value, self._direction) for value in curve.metrics[self._metric] if not math.isnan(value)]
+        best, bar = min(ranked, default=math.inf) if math.isfinite(value) else math.inf, quantile(means, 0.5)
+        if not _worse(best, bar) or (math.isfinite(best) and len(ranked) < self._rule.min_reports):
             return None
         sign = 1 if self._direction == "minimize" else -1
+        if not math.isfinite(best):
+            return Order(kind="cancel", reason=f"{self._metric} has diverged after {done:.0%} of the steps")
         reason = (
             f"the best {self._metric} after {done:.0%} of the steps, {sign * best:.4g}, is worse than {sign * bar:.4g}, "
             f"the median of the running means of {len(means)} finished trials"
@@ -124,19 +128,21 @@ class _MedianJudge(_Unpausing):
         return Order(kind="cancel", reason=reason)
 
     def settled(self, settled: Settled, history: History) -> None:
-        curve, values = settled.outcome.curve, settled.outcome.curve.metrics.get(self._metric, ())
-        if settled.outcome.status is not Status.OK or not values or not curve.step_target:
+        curve = settled.outcome.curve
+        if settled.outcome.status is not Status.OK or not curve.step_target:
             return
-        total, slot = 0.0, 0
-        for at, (step, value) in enumerate(zip(curve.steps, values, strict=False), 1):
+        total, slot, known = 0.0, 0, 0
+        for step, value in zip(curve.steps, curve.metrics.get(self._metric, ()), strict=False):
             come = min(_SLOTS, int(step / curve.step_target * _SLOTS))
             while slot < come:
-                if at > 1:
-                    insort(self._means[slot], total / (at - 1))
+                if known:
+                    insort(self._means[slot], total / known)
                 slot += 1
-            total += rankable(value, self._direction)
-        for rest in self._means[slot:]:
-            insort(rest, total / len(values))
+            if not math.isnan(value):
+                total, known = total + rankable(value, self._direction), known + 1
+        if known:
+            for rest in self._means[slot:]:
+                insort(rest, total / known)
 
 
 def _worse(value: float, bar: float) -> bool:

@@ -155,6 +155,14 @@ def attempt_folder(run_dir: Path, number: int, attempt: int) -> Path:
     return run_dir / "trials" / f"{number:04d}" / str(attempt)
 
 
+def last_sign_of_life(run_dir: Path, number: int, attempt: int) -> float:
+    """When something last changed in an attempt's folder or its checkpoint, as a UNIX time; 0 if nothing is there."""
+    root = attempt_folder(run_dir, number, attempt)
+    folders = (root, root / "workspace", root / "scratch" / "outputs", root / "scratch" / "model", root.parent / "checkpoint")
+    paths = [path for folder in folders if folder.is_dir() for path in (folder, *folder.iterdir())]
+    return max((path.lstat().st_mtime for path in paths), default=0.0)
+
+
 def drop_checkpoint(run_dir: Path, number: int) -> None:
     """Drops the checkpoint of a trial that will not go on."""
     shutil.rmtree(run_dir / "trials" / f"{number:04d}" / "checkpoint", ignore_errors=True)

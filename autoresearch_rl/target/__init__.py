@@ -83,7 +83,7 @@ class JobResult:
         timed_out: Whether the timeout killed it.
         obeyed: The order after which it ended, None if it ended by itself.
         elapsed_s: Wall seconds.
-        usage: Amounts by name with unit (`cpu_s`, `peak_rss_bytes`, `output_bytes`).
+        usage: Amounts by name with unit (`cpu_s`, `peak_rss_bytes`, `output_bytes`; `gpu_s` and `usd` where the target knows).
         stderr_tail: Last lines of stderr, at most 4,000 characters, invalid UTF-8 replaced.
         answer: What came on the answer pipe, None if nothing was asked for.
         tier: Isolation tier it ran in.
@@ -121,6 +121,13 @@ class Target(Protocol):
 
     def open(self, trial_key: str, resources: Mapping[str, float], devices: Mapping[str, tuple[int, ...]]) -> Session:
         """Returns a session for one attempt; `trial_key` is CAMPAIGN/NUMBER/ATTEMPT."""
+        ...
+
+    def price(self, resources: Mapping[str, float]) -> float | None:
+        """USD an hour of a trial that holds these, None if it is not known. Asked once, when a campaign is opened.
+
+        What an attempt came to in the end may be told as `usd` in `JobResult.usage`, which counts instead.
+        """
         ...
 
     def close(self) -> None:

@@ -26,7 +26,8 @@ from autoresearch_rl.target.launcher import Launcher
 from autoresearch_rl.target.reports import Reports
 from autoresearch_rl.trial import Order, Progress
 
-_POLL_S = 0.1
+_POLL_S = 0.05  # between looks at reports
+_SOON_S = 0.02  # after a report, whose order may be there by then
 _TERM_S = 2.0
 _END_S = 3.0
 _LONGEST_S = 1e9
@@ -35,9 +36,20 @@ _USAGE = ("cpu_s", "peak_rss_bytes", "output_bytes")
 
 
 class Command:
-    """Runs stages on this machine. `isolation`: `auto` and `off` are tier 0, which is all this version has."""
+    """Runs stages on this machine."""
 
-    def __init__(self, isolation: Literal["auto", "strict", "off"] = "auto") -> None:
+    def __init__(
+        self, isolation: Literal["auto", "strict", "off"] = "auto", usd_per_h: Mapping[str, float] | None = None
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            isolation: `auto` and `off` are tier 0, which is all this version has.
+            usd_per_h: What an hour of a resource costs, by its name; `trial` is a trial's place. None if it is not known.
+
+        Raises:
+            ConfigError: A value makes no sense, or cannot be met.
+        """
         if isolation not in ("auto", "strict", "off"):
             message = f"target.isolation is {isolation!r}."
             raise ConfigError([Problem(code="isolation-unknown", message=message, remedy="Use auto, strict or off.")])
@@ -45,6 +57,7 @@ class Command:
             message = "target.isolation=strict cannot be met: this version confines nothing yet (tier 0)."
             remedy = "Use target.isolation=auto, and run only code that you trust."
             raise ConfigError([Problem(code="isolation-unavailable", message=message, remedy=remedy)])
+        self._usd_per_h = _checked_prices(usd_per_h)
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._launcher: Launcher | None = None
@@ -61,6 +74,11 @@ class Command:
                 self._launcher = None
             self._launcher = self._launcher or Launcher()
             return _CommandSession(self, self._launcher, _device_environment(resources, devices))
+
+    def price(self, resources: Mapping[str, float]) -> float | None:
+        """USD an hour: the sum over what has a price, None if nothing has."""
+        known = [amount * self._usd_per_h[name] for name, amount in resources.items() if name in self._usd_per_h]
+        return sum(known) if known else None
 
     def close(self) -> None:
         """Kills what runs; sessions return at once. May be called from any thread, any number of times."""
@@ -135,6 +153,7 @@ class _Stage:
         self.answer: Mapping[str, Any] = {}
         self._received = b""
         self._mercy_s: float | None = None  # when the grace of an order is over
+        self._wait_s = _POLL_S
         self._latest_s = time.monotonic() + min(job.limits.timeout_s, _LONGEST_S) + silence_s
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
@@ -157,7 +176,7 @@ class _Stage:
         return _result(self.answer, self.order, "")
 
     def _ended(self) -> bool:
-        if not self._poll.poll(_POLL_S * 1000):
+        if not self._poll.poll(self._wait_s * 1000):
             return False
         received = self._connection.recv(1 << 20)
         if not received:
@@ -172,6 +191,7 @@ class _Stage:
         """Passes reports on, and hears the order that stands."""
         order = None
         came: Sequence[Progress | None] = self._reports.read() or [None]
+        self._wait_s = _POLL_S if came == [None] else _SOON_S
         for progress in came:
             order = self._report(progress)
         if order is None or (self.order is not None and order.kind == self.order.kind):
@@ -207,6 +227,21 @@ def _result(answer: Mapping[str, Any], order: Order | None, lost: str) -> JobRes
         lost=lost or answer["lost"],
         unstartable=answer["unstartable"],
     )
+
+
+def _checked_prices(usd_per_h: Mapping[str, float] | None) -> dict[str, float]:
+    """Raises ConfigError naming what is no price."""
+    prices: Mapping[str, object] = (
+        usd_per_h if isinstance(usd_per_h, Mapping) else {"": usd_per_h} if usd_per_h is not None else {}
+    )
+    checked = {}
+    for name, price in prices.items():
+        if not name or not isinstance(price, int | float) or isinstance(price, bool) or not 0 <= price < float("inf"):
+            message = f"target.usd_per_h{'.' * bool(name)}{name} is {price!r}."
+            remedy = "It must be USD an hour from 0, by resource: {gpu: 2.49, trial: 0.10}, or null."
+            raise ConfigError([Problem(code="target-price", message=message, remedy=remedy)])
+        checked[str(name)] = float(price)
+    return checked
 
 
 def _request(job: Job, devices: Mapping[str, str]) -> bytes:

@@ -32,6 +32,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
+from autoresearch_rl.metering import of_limit
 from autoresearch_rl.telemetry.console_view import View, summary, table
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings
@@ -127,7 +128,7 @@ class PlainSink:
     def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
-        self._since, self._now = "", False
+        self._since, self._now, self._last_s = "", False, 0.0
 
     def __enter__(self) -> Self:
         self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
@@ -139,6 +140,7 @@ class PlainSink:
         if not self._tally.is_new(entry) or (isinstance(record, Reported) and not record.stage.startswith("waiting")):
             return
         self._tally.feed(entry)
+        self._last_s = entry.elapsed_s
         self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
         said = self._line(record) if self._now else ""
         if said:
@@ -148,6 +150,8 @@ class PlainSink:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         tally = self._tally
         tally.close()
+        if spent := tally.meter.line(self._last_s):
+            self._file.write(f"spent: {spent}\n")
         opened, leader, gain = tally.opened, tally.leader, tally.gain()
         if opened is not None and leader is not None:
             better = f", {abs(gain):.3g} {'better' if gain > 0 else 'worse'} than the baseline" if gain else ""
@@ -172,7 +176,9 @@ class PlainSink:
                 metric = self._tally.opened.metric if self._tally.opened is not None else ""
                 score = f": {metric} {number(outcome.score)}" if outcome.score is not None else ""
                 why = f": {first_line(outcome.message)}" if outcome.message and outcome.status is not Status.OK else ""
-                return f"trial {record.number} {outcome.status} after {duration(outcome.elapsed_s)}{score}{why}"
+                cost = self._tally.meter.ended.get("usd", 0.0)
+                price = f" for {of_limit('usd', cost, None)}" if cost > 0 else ""
+                return f"trial {record.number} {outcome.status} after {duration(outcome.elapsed_s)}{price}{score}{why}"
             case Decide(decision=decision):
                 return f"trial {decision.candidate} {decision.verdict}: {first_line(decision.reason)}"
             case _:

@@ -75,6 +75,8 @@ def table(view: View) -> RenderableType:
     if view.notice:
         parts.append(_text(view.notice, "yellow"))
     parts.append(_resources(view.tally, opened))
+    if spent := view.tally.meter.line(view.now_s):
+        parts.append(_text(f"spent: {spent}", "dim"))
     return Padding(Group(*parts), (0, 1))
 
 
@@ -92,6 +94,8 @@ def summary(tally: Tally, now_s: float, run_dir: Path) -> RenderableType:
         rows.add_row("baseline", Text.assemble(f"{metric} {number(baseline)}  ", _gain(tally)))
     rows.add_row("trials", Text(", ".join(f"{count} {status}" for status, count in tally.counts.most_common()) or "none settled"))
     rows.add_row("time", Text(duration(now_s)))
+    if spent := tally.meter.line(now_s):
+        rows.add_row("spent", Text(spent))
     if tally.stop is not None:
         rows.add_row("ended", _text(first_line(tally.stop.reason), "red" if tally.stop.failed else ""))
     rows.add_row("results", _text(str(run_dir)))

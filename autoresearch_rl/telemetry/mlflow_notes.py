@@ -28,7 +28,8 @@ def summary(tally: Tally, best: Mapping[str, ParamValue]) -> str:
         parts.append(f"**{_inline(tally.opened.metric)} {number(tally.best)}** by trial {tally.leader}{baseline}.")
     if tally.stop is not None:
         counts = ", ".join(f"{count} {status}" for status, count in tally.counts.most_common())
-        parts.append(f"Trials: {counts or 'none'}. Ended: {_inline(tally.stop.reason)}")
+        spent = f" Spent: {said}." if (said := tally.meter.line(0.0)) else ""
+        parts.append(f"Trials: {counts or 'none'}.{spent} Ended: {_inline(tally.stop.reason)}")
     if tally.best is not None:
         parts.append(block("\n".join(settings({name: value}) for name, value in best.items())))
     return "\n\n".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 experiment            the task
 └── run               the campaign (`arrl.key` = CAMPAIGN): config.yaml, facts as tags, a summary as its description, `best` by
-    │                 number of settled trials, `trial_score` by trial number
+    │                 and `spent/NAME` by number of settled trials, `trial_score` by trial number
     └── nested run    a trial (`arrl.key` = CAMPAIGN/NUMBER): parameters, evaluator's metrics, `score`, `progress/NAME` by step,
                       `usage/NAME`, tags, patch, logs, model
 
@@ -101,7 +101,7 @@ class RunWriter:
             case Resumed():
                 self._client.update_run(self._parent, status="RUNNING")
             case StopCampaign():
-                self._end(entry.at, record)
+                self._end(entry, record)
             case _:
                 pass
 
@@ -159,12 +159,21 @@ class RunWriter:
         if not found and opened.config:
             self._client.log_text(self._parent, mlflow_values.encodable(opened.config), "config.yaml")
 
-    def _end(self, at: str, stop: StopCampaign) -> None:
-        self._parent_tags |= mlflow_values.tags({"reason": first_line(stop.reason), "mlflow.note.content": self._summary()})
+    def _end(self, entry: Entry, stop: StopCampaign) -> None:
+        spent = self._tally.meter.line(entry.elapsed_s)
+        self._parent_tags |= mlflow_values.tags(
+            {"reason": first_line(stop.reason), "spent": spent, "mlflow.note.content": self._summary()}
+        )
+        self._spend(entry.elapsed_s, millis(entry.at))
         self.flush()
         self._client.set_terminated(
-            self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(at)
+            self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(entry.at)
         )
+
+    def _spend(self, elapsed_s: float, at_ms: int) -> None:
+        """Notes what the campaign has spent so far."""
+        for name, amount in self._tally.meter.so_far(elapsed_s).items():
+            self._parent_points.append((f"spent/{name}", amount, at_ms, self._tally.done))
 
     def _lead(self, candidate: int) -> None:
         opened, best = self._tally.opened, self._tally.best
@@ -231,6 +240,7 @@ class RunWriter:
                 # Not by trial number: the point with the highest step is shown as the latest, also if a slower trial beat it.
                 self._parent_points.append(("best", self._tally.best, ended_ms, self._tally.done))
             self._parent_points.append(("trial_score", outcome.score, ended_ms, trial.number))
+        self._spend(row.elapsed_s, ended_ms)
         final |= {**outcome.metrics, "elapsed_s": outcome.elapsed_s}
         final |= {f"usage/{name}": amount for name, amount in outcome.usage.items()}
         facts = self._final_facts(row)

@@ -23,6 +23,7 @@ from autoresearch_rl.events import (
     StopCampaign,
 )
 from autoresearch_rl.joining import joined, remarked
+from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
 
 
@@ -91,9 +92,11 @@ class Tally:
         paused: Attempts that wrote a checkpoint and wait to be taken up again, by trial number.
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
+        meter: What is spent.
     """
 
     def __init__(self) -> None:
+        self.meter = Meter()
         self.opened: Opened | None = None
         self.stop: StopCampaign | None = None
         self.running: dict[int, Running] = {}
@@ -159,6 +162,7 @@ class Tally:
         return self._count(row) if row is not None and row.outcome.status is not Status.LOST else None
 
     def _follow(self, entry: Entry, record: Record | Reported) -> None:
+        self.meter.feed(record, entry.elapsed_s)
         match record:
             case Opened():
                 self.opened = record
@@ -232,7 +236,7 @@ class Tally:
         if not record.interrupted:
             self._held = Row(
                 trial=running.trial,
-                outcome=outcome,
+                outcome=replace(outcome, usage={**outcome.usage, **self.meter.ended}),
                 decision=None,
                 curve=record.outcome.curve,
                 begun_at=running.at,

@@ -24,6 +24,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
+from autoresearch_rl.metering import UNITS
 from autoresearch_rl.telemetry.tally import Row, Running, Tally
 from autoresearch_rl.telemetry.text import first_line, printable
 from autoresearch_rl.trial import StageSpan
@@ -125,9 +126,13 @@ class TimelineSink:
         self._put(name=f"trial {running.trial.number}", ph="E", ts=_us(elapsed_s), tid=running.slot, args=args)
 
     def _decided(self, row: Row | None) -> None:
-        if row is not None and self._tally.opened is not None and (best := self._tally.best) is not None:
+        if row is None:
+            return
+        if self._tally.opened is not None and (best := self._tally.best) is not None:
             name = printable(self._tally.opened.metric)
             self._put(name=f"best {name}", ph="C", ts=_us(row.elapsed_s), tid=_PROPOSER, args={name: best})
+        for name, amount in self._tally.meter.so_far(row.elapsed_s).items():
+            self._put(name=f"spent {UNITS[name]}", ph="C", ts=_us(row.elapsed_s), tid=_PROPOSER, args={name: amount})
 
     def _track(self, tid: int, name: str) -> None:
         if tid not in self._tracks:

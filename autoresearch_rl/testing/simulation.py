@@ -130,7 +130,7 @@ class Simulation:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case AskPolicy():
-                answer = self.proposer.answer(effect, self.campaign.log.view(), self.now_s)
+                answer = self.proposer.answer(effect, self.campaign.log.view(), self.campaign.budget(self.now_s))
                 self._later(self.now_s + self.ask_s(effect.count), answer)
             case StartTrial(trial=trial):
                 made_up = self._live[trial.number, trial.attempt] = self.run_trial(effect)

@@ -9,6 +9,8 @@ mod gate;
 mod history;
 mod nearest;
 mod place;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod read;
 mod refusal;
 

@@ -1,6 +1,7 @@
 //! Tests of `patch`: the notation's edges one by one, then that a diff leads from one text to the other, whatever they are.
 
 use super::*;
+use crate::checking::holds;
 use proptest::prelude::*;
 
 const FILE: &str = "import os\n\nlr = 0.1\nsteps = 10\n\n\ndef train():\n    return lr\n\n\ndef test():\n    return lr\n";
@@ -136,6 +137,24 @@ fn what_looks_like_a_file_header_inside_a_hunk_is_a_change() {
 }
 
 #[test]
+fn what_looks_like_a_marker_of_a_block_inside_a_hunk_is_a_change() {
+    for (before, after) in
+        [("-- SEARCH\nb\n", "++ REPLACE\nb\n"), ("--SEARCH", "++REPLACE"), ("a\n-- SEARCH\n=======\n", "=======\n")]
+    {
+        properties::diff_leads(before, after);
+    }
+}
+
+#[test]
+fn what_looks_like_a_file_header_before_the_next_hunk_is_a_change() {
+    let middle: String = (0..9).map(|line| format!("{line}\n")).collect();
+    properties::diff_leads(&format!("a\n{middle}-- a\n{middle}b\n"), &format!("a\n{middle}++ a\n{middle}c\n"));
+    let (before, after) = (format!("x\n-- a\n{middle}b\n"), format!("x\n++ a\n{middle}c\n"));
+    let patch = "@@ -1,2 +1,2 @@\n x\n--- a\n+++ a\n@@ -12 +12 @@\n-b\n+c\n";
+    assert_eq!(applied(&before, patch).unwrap(), after);
+}
+
+#[test]
 fn what_is_already_there_is_not_added_again() {
     let (added, removed) = ("@@\n lr = 0.1\n+momentum = 0.9\n", "@@\n-lr = 0.1\n+learning_rate = 0.2\n steps = 10\n");
     let once = applied(FILE, added).unwrap();
@@ -201,23 +220,6 @@ fn edited() -> impl Strategy<Value = (String, String)> {
     })
 }
 
-fn leads(before: &str, after: &str) -> Result<(), TestCaseError> {
-    let patch = diff(before, after, "t.py");
-    if before == after {
-        prop_assert_eq!(patch, "");
-        return Ok(());
-    }
-    match apply(&files(&[("t.py", before), ("a/t.py", before)]), &patch) {
-        Ok(changed) => prop_assert_eq!(&changed["t.py"], after, "{}", patch),
-        Err(Refusal::ForbiddenCharacter { character, .. }) => {
-            let brings = |text: &str| text.chars().any(|char| u32::from(char) == character);
-            prop_assert!(brings(after), "{}", patch);
-        }
-        Err(refusal) => prop_assert!(false, "{}: {}", refusal, patch),
-    }
-    Ok(())
-}
-
 /// A patch in each notation that replaces lines of a text.
 fn notations(before: &str, after: &str) -> Vec<String> {
     let hunks: String = diff(before, after, "t.py").lines().skip(2).map(|line| format!("{line}\n")).collect();
@@ -232,52 +234,58 @@ fn notations(before: &str, after: &str) -> Vec<String> {
     ]
 }
 
-proptest! {
-    #[test]
-    fn every_notation_leads_to_the_same_or_is_refused(
-        lines in prop::collection::vec("[a-z]{0,3}( ?[a-z(){}]{0,4})", 3..30), at in 0..30usize, new in "[a-z]{8,12}",
-    ) {
+/// A patch in some notation for a text, with some lines left out, doubled, moved or replaced; or any text.
+fn spoiled() -> impl Strategy<Value = (String, String)> {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..4u8, text()), 0..4);
+    (edited(), 0..6usize, edits).prop_map(|((before, after), notation, edits)| {
+        let mut lines: Vec<String> = match notations(&before, &after).get(notation) {
+            Some(patch) => patch.lines().map(str::to_owned).collect(),
+            None => after.split('\n').map(str::to_owned).collect(),
+        };
+        for (at, edit, text) in edits {
+            let at = at.index(lines.len() + 1);
+            match edit {
+                0 if at < lines.len() => drop(lines.remove(at)),
+                1 if at < lines.len() => lines.insert(at, lines[at].clone()),
+                2 if at + 1 < lines.len() => lines.swap(at, at + 1),
+                _ => lines.insert(at, text.lines().next().unwrap_or_default().to_owned()),
+            }
+        }
+        (before, lines.join("\n") + "\n")
+    })
+}
+
+#[test]
+fn a_patch_is_applied_wholly_or_refused() {
+    holds(spoiled(), |(before, patch)| properties::applies_wholly(&files(&[("t.py", &before), ("u.py", "x\n")]), &patch));
+}
+
+#[test]
+fn whatever_is_read_ends_in_changes_or_a_sentence() {
+    holds((spoiled(), text()), |((_, patch), text)| [patch, text].iter().for_each(|patch| properties::reads(patch)));
+}
+
+#[test]
+fn a_diff_leads_from_one_text_to_another() {
+    holds((text(), text()), |(before, after)| properties::diff_leads(&before, &after));
+}
+
+#[test]
+fn a_diff_leads_to_an_edited_text() {
+    holds(edited(), |(before, after)| properties::diff_leads(&before, &after));
+}
+
+#[test]
+fn every_notation_leads_to_the_same_or_is_refused() {
+    let lines = prop::collection::vec("[a-z]{0,3}( ?[a-z(){}]{0,4})", 3..30);
+    holds((lines, any::<prop::sample::Index>(), "[a-z]{8,12}"), |(lines, at, new)| {
         let mut changed = lines.clone();
-        let at = at % lines.len();
-        changed[at] = format!("    {new}");
+        *at.get_mut(&mut changed) = format!("    {new}");
         let (before, after) = (lines.join("\n") + "\n", changed.join("\n") + "\n");
         for patch in notations(&before, &after) {
             if let Ok(applied) = apply(&files(&[("t.py", &before)]), &patch) {
-                prop_assert_eq!(&applied["t.py"], &after, "{}", patch);
+                assert_eq!(applied["t.py"], after, "{patch}");
             }
         }
-    }
-
-    #[test]
-    fn any_text_in_any_notation_is_applied_or_refused(before in text(), one in text(), other in text(), cut in 0..200usize) {
-        for patch in notations(&one, &other).into_iter().chain([one, other]) {
-            let end = patch.char_indices().nth(cut).map_or(patch.len(), |(at, _)| at);
-            for patch in [&patch[..end], &patch] {
-                if let Err(refusal) = apply(&files(&[("t.py", &before)]), patch) {
-                    prop_assert!(!refusal.to_string().contains('\n'));
-                }
-                let _ = reintroduced(patch, &[&before]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_diff_leads_from_one_text_to_another(before in text(), after in text()) {
-        leads(&before, &after)?;
-    }
-
-    #[test]
-    fn a_diff_leads_to_an_edited_text((before, after) in edited()) {
-        leads(&before, &after)?;
-    }
-
-    #[test]
-    fn any_text_is_applied_or_refused(before in text(), patch in text(), hunks in text()) {
-        for patch in [patch, format!("--- a/t.py\n+++ b/t.py\n@@ -3,2 +3 @@\n{hunks}")] {
-            if let Err(refusal) = apply(&files(&[("t.py", &before)]), &patch) {
-                let (_, _, similarity) = refusal.place();
-                prop_assert!((0.0..=1.0).contains(&similarity) && !refusal.to_string().contains('\n'));
-            }
-        }
-    }
+    });
 }

@@ -20,21 +20,27 @@ impl Grant {
     }
 
     #[getter]
-    fn amounts(&self) -> BTreeMap<String, f64> {
-        as_floats(&self.0.amounts)
+    fn amounts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let amounts = PyDict::new(py);
+        for part in &self.0.parts {
+            amounts.set_item(&*part.name, pool::as_float(part.amount))?;
+        }
+        Ok(amounts)
     }
 
     #[getter]
     fn devices<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let devices = PyDict::new(py);
-        for (name, indices) in &self.0.devices {
-            devices.set_item(name, PyTuple::new(py, indices)?)?;
+        for part in &self.0.parts {
+            if let Some(indices) = &part.devices {
+                devices.set_item(&*part.name, PyTuple::new(py, indices)?)?;
+            }
         }
         Ok(devices)
     }
 
-    fn __repr__(&self) -> String {
-        format!("Grant(key={}, amounts={:?}, devices={:?})", self.0.key, self.amounts(), self.0.devices)
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Grant(key={}, amounts={}, devices={})", self.0.key, self.amounts(py)?.repr()?, self.devices(py)?.repr()?))
     }
 }
 
@@ -76,12 +82,8 @@ impl Pool {
 
     #[getter]
     fn free(&self) -> BTreeMap<String, f64> {
-        as_floats(&self.0.free())
+        self.0.free().into_iter().map(|(name, amount)| (name, pool::as_float(amount))).collect()
     }
-}
-
-fn as_floats(amounts: &BTreeMap<String, u64>) -> BTreeMap<String, f64> {
-    amounts.iter().map(|(name, amount)| (name.clone(), pool::as_float(*amount))).collect()
 }
 
 fn granted(py: Python<'_>, result: Result<Vec<pool::Grant>, pool::PoolError>) -> PyResult<Vec<Grant>> {

@@ -63,7 +63,7 @@ def check_replays(tmp_path: Path, sim: Simulation, **settings: Any) -> None:
     opened(fresh, tmp_path)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        return fresh.proposer.answer(effect, fresh.campaign.log.view(), elapsed_s)
+        return fresh.proposer.answer(effect, fresh.campaign.log.view(), fresh.campaign.budget(elapsed_s))
 
     assert replay(fresh.campaign, sim.entries, answer) == []
 
@@ -201,7 +201,7 @@ def test_replay_names_the_first_difference(tmp_path: Path, kind: type[Any]) -> N
     opened(fresh, tmp_path)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        return fresh.proposer.answer(effect, fresh.campaign.log.view(), elapsed_s)
+        return fresh.proposer.answer(effect, fresh.campaign.log.view(), fresh.campaign.budget(elapsed_s))
 
     line = index + 1 if not isinstance(record, SettledEvent) else index + 2
     with pytest.raises(JournalError, match=rf"^line {line}: "):

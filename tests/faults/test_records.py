@@ -17,7 +17,7 @@ from autoresearch_rl.controller.journal import Journal, read
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import AskPolicy, Decide, Failed, Proposed, Record, Requested, SettledEvent
 from autoresearch_rl.target.reports import parse
-from autoresearch_rl.trial import Curve, Decision, Outcome, Proposal, Status
+from autoresearch_rl.trial import Budget, Curve, Decision, Outcome, Proposal, Status
 from tests.controller.campaigns import ok, simulation
 from tests.controller.test_journal import OPENED, reseal
 from tests.controller.test_live import Rig
@@ -91,7 +91,7 @@ def test_what_the_journal_could_not_give_back_is_refused(tmp_path: Path, proposa
             return [proposal]
 
     sim = simulation(tmp_path, policy=Once())
-    answer = sim.proposer.answer(AskPolicy(ask=1, seen=0, count=1), sim.campaign.log.view(), 0.0)
+    answer = sim.proposer.answer(AskPolicy(ask=1, seen=0, count=1), sim.campaign.log.view(), Budget())
     assert said in answer.error
     assert answer.proposals == ()
 
@@ -102,7 +102,7 @@ def test_a_policy_sees_its_memo_as_it_will_after_a_resume(tmp_path: Path) -> Non
             return [Proposal(params={"x": 0.5}, memo={"pair": (1, 2), 3: {"deep": (4,)}})]  # type: ignore[dict-item]
 
     sim = simulation(tmp_path, policy=Tuples())
-    (proposal,) = sim.proposer.answer(AskPolicy(ask=1, seen=0, count=1), sim.campaign.log.view(), 0.0).proposals
+    (proposal,) = sim.proposer.answer(AskPolicy(ask=1, seen=0, count=1), sim.campaign.log.view(), Budget()).proposals
     assert proposal.memo == {"pair": [1, 2], "3": {"deep": [4]}}
     record = Proposed(ask=1, proposals=(proposal,))
     assert back(tmp_path / "run", record) == record

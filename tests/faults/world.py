@@ -361,9 +361,6 @@ class Story:
             return controller.run([opened(source, self.scenario.kind)])
         limits = self.scenario.limits
         past = restore(campaign, entries, journal)
-        controller.proposer.settings = campaign.settings
-        if limits:
-            controller.proposer.settings = replace(campaign.settings, **limits)
         controller.entries = past
         return controller.run(takeover_events(past, limits, lambda t: (t.number, t.attempt) in self.world.spawned))
 
@@ -437,7 +434,7 @@ def check_replay(scenario: Scenario, run_dir: Path, entries: Sequence[Entry]) ->
     proposer = Proposer(scenario.policy(), SPACE, scenario.settings)
 
     def answer(effect: AskPolicy, elapsed_s: float) -> Proposed:
-        return replace(proposer, settings=campaign.settings).answer(effect, campaign.log.view(), elapsed_s)
+        return proposer.answer(effect, campaign.log.view(), campaign.budget(elapsed_s))
 
     assert replay(campaign, entries, answer) == []
     return campaign

@@ -4,7 +4,7 @@ use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::fit::{Fit, Reading};
 use super::indents::Indents;
 use super::lines::{letters, Class, Lines};
-use super::{Costly, Work};
+use super::work::{Costly, Work};
 
 /// Letters that rows need in all to be found at another indentation.
 const TELLING: usize = 8;

@@ -6,7 +6,7 @@ use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::align::{align, Columns, Cost, Forward, NO};
 use super::fit::{Fit, Reading};
 use super::lines::{letters, width, Class, Lines};
-use super::{Costly, Work};
+use super::work::{Costly, Work};
 
 const GAIN: i32 = 20;
 const SHORT_GAIN: i32 = 8;

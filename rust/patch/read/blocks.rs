@@ -12,20 +12,12 @@ use super::paths::{alone, in_fence, Paths};
 const OPENINGS: [&str; 7] = ["SEARCH", "ORIGINAL", "HEAD", "OLD", "BEFORE", "FIND", "CURRENT"];
 const CLOSINGS: [&str; 6] = ["REPLACE", "UPDATED", "NEW", "AFTER", "REPLACED", "MODIFIED"];
 
-fn has_one(lines: &[&str]) -> bool {
-    lines.iter().any(|line| opens(line)) && lines.iter().any(|line| closes(line))
-        || lines.iter().any(|line| opens(line) && line.starts_with('<'))
-}
-
 /// Reads all blocks, and returns the lines outside of them; a block without a path of its own is of the file of the block
 /// before it.
 pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Change<'a>>, Vec<&'a str>), Refusal> {
     let (mut changes, mut rest, mut path, mut number, mut at) = (Vec::new(), Vec::new(), None, 0, 0);
-    if !has_one(lines) {
-        return Ok((changes, lines.to_vec()));
-    }
     while at < lines.len() {
-        if !opens(lines[at]) {
+        if !begins(&lines[at..]) {
             rest.push(lines[at]);
             at += 1;
             continue;
@@ -117,6 +109,12 @@ fn path_before<'a>(lines: &[&'a str]) -> Option<&'a str> {
         line = near.next()?;
     }
     alone(line)
+}
+
+/// Whether lines begin with a block. In a diff, `--- SEARCH` may be a removed line: only with the line between the parts it is not.
+fn begins(lines: &[&str]) -> bool {
+    let parts = || lines[1..].iter().take_while(|line| !opens(line) && !closes(line)).any(|line| is_run(line, '='));
+    opens(lines[0]) && (lines[0].starts_with('<') || parts())
 }
 
 fn opens(line: &str) -> bool {

@@ -170,13 +170,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The two paths, if `lines` start with a file header; inside a hunk only if a hunk's header follows, as its rows may
-    /// look like one.
+    /// The two paths, if `lines` start with a file header; inside a hunk, where rows may look like one, only if a hunk's header
+    /// follows and these are not the very rows that the hunk's counts still ask for.
     fn file_header(&self, lines: &[&'a str]) -> Option<(&'a str, &'a str)> {
         let old = lines[0].strip_prefix("--- ")?;
         let new = lines.get(1)?.strip_prefix("+++ ")?;
-        let inside = matches!(self.region, Region::Hunk(_));
-        (!inside || lines.get(2).is_some_and(|line| line.starts_with("@@"))).then_some((old, new))
+        let is_header = match &self.region {
+            Region::Hunk(open) => {
+                let rows = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
+                !rows && lines.get(2).is_some_and(|line| line.starts_with("@@"))
+            }
+            _ => true,
+        };
+        is_header.then_some((old, new))
     }
 
     fn open(&mut self, header: &'a str) -> Result<(), Refusal> {

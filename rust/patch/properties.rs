@@ -1,0 +1,81 @@
+//! What holds for every text and every patch. Each is stated here once; tests and fuzz targets look for what breaks it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::form::{is_blank, Body, Hunk, Kind};
+use super::{apply, diff, read, reintroduced, Refusal};
+
+/// Whatever is read ends in changes or in a refusal of one sentence.
+pub fn reads(patch: &str) {
+    for result in [read::marked_changes(patch).map(drop), reintroduced(patch, &[patch]).map(drop)] {
+        if let Err(refusal) = result {
+            is_a_sentence(&refusal);
+        }
+    }
+}
+
+/// A patch is applied with every line of it, and nothing else is lost, or it is refused as a whole.
+pub fn applies_wholly(files: &BTreeMap<String, String>, patch: &str) {
+    let changed = match apply(files, patch) {
+        Ok(changed) => changed,
+        Err(refusal) => return is_a_sentence(&refusal),
+    };
+    assert!(!changed.is_empty() && changed.iter().all(|(path, after)| files[path] != *after));
+    for change in read::changes(patch, files).expect("what was applied can be read") {
+        let before = &files[change.path];
+        let after = changed.get(change.path).unwrap_or(before);
+        match change.body {
+            Body::Hunks(hunks) => holds_all(before, after, &hunks),
+            Body::Whole(lines) => assert!(same_lines(lines.iter().copied(), after), "{after:?}"),
+        }
+    }
+}
+
+/// The diff of two texts leads from one to the other, and one more hunk that fits nowhere keeps all of it from being applied.
+pub fn diff_leads(before: &str, after: &str) {
+    const NOWHERE: &str = "a line that stands in neither of them 7316";
+    let files = BTreeMap::from([("t.py".to_owned(), before.to_owned()), ("a/t.py".to_owned(), before.to_owned())]);
+    let patch = diff(before, after, "t.py");
+    if before == after {
+        return assert_eq!(patch, "");
+    }
+    match apply(&files, &patch) {
+        Ok(changed) => assert!(changed.len() == 1 && changed["t.py"] == after, "{patch}"),
+        Err(Refusal::ForbiddenCharacter { character, .. }) => {
+            assert!(after.chars().any(|char| u32::from(char) == character), "{patch}");
+        }
+        Err(Refusal::Encoding { .. } | Refusal::TooCostly { .. } | Refusal::TooLarge { .. }) => {}
+        Err(refusal) => panic!("{refusal}: {patch}"),
+    }
+    if !before.contains(NOWHERE) && !after.contains(NOWHERE) {
+        assert!(apply(&files, &format!("{patch}@@\n-{NOWHERE}\n+x\n")).is_err(), "{patch}");
+    }
+}
+
+fn is_a_sentence(refusal: &Refusal) {
+    let (_, _, similarity) = refusal.place();
+    assert!((0.0..=1.0).contains(&similarity) && !refusal.to_string().contains('\n'), "{refusal}");
+}
+
+/// All lines with content that the hunks add have come, and as many have gone as the hunks remove.
+fn holds_all(before: &str, after: &str, hunks: &[Hunk<'_>]) {
+    // Rows behind a cut may be prose.
+    let rows = || hunks.iter().flat_map(|hunk| &hunk.rows[..hunk.cut.unwrap_or(hunk.rows.len())]);
+    let held = |text: &str| text.split('\n').filter(|line| !is_blank(line)).count();
+    let count = |kind| rows().filter(|row| row.kind == kind && !is_blank(row.text)).count();
+    if hunks.iter().all(|hunk| hunk.cut.is_none()) {
+        assert_eq!(held(after) + count(Kind::Remove), held(before) + count(Kind::Add), "{after:?}");
+    }
+    let mut there: HashMap<&str, usize> = HashMap::new();
+    after.split('\n').for_each(|line| *there.entry(line.trim()).or_default() += 1);
+    for row in rows().filter(|row| row.kind == Kind::Add && !is_blank(row.text)) {
+        let left = there.get_mut(row.text.trim()).filter(|left| **left > 0);
+        *left.unwrap_or_else(|| panic!("{:?} is not in {after:?}", row.text)) -= 1;
+    }
+}
+
+fn same_lines<'a>(lines: impl Iterator<Item = &'a str>, text: &'a str) -> bool {
+    let bare = |line: &'a str| line.trim_end_matches('\r');
+    let (lines, text): (Vec<_>, Vec<_>) = (lines.map(bare).collect(), text.split('\n').map(bare).collect());
+    text == lines || text.split_last() == Some((&"", &lines))
+}
