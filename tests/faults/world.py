@@ -36,7 +36,9 @@ from autoresearch_rl.events import (
     SettledEvent,
     StartTrial,
     StopCampaign,
+    Terms,
 )
+from autoresearch_rl.metering import MICRO
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import (
     Ask,
@@ -231,8 +233,26 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
 }
 KINDS = (
     *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall"),
-    *("pause", "pause-devices", "pause-lost", "halving", "conditions"),
+    *(
+        "pause",
+        "pause-devices",
+        "pause-lost",
+        "halving",
+        "conditions",
+        "money",
+        "pause-money",
+        "money-devices",
+        "gpu-time-devices",
+    ),
 )
+# A trial costs a dollar a second, takes nine at most, and there is enough for some of them.
+TIMEOUT_S = 9.0
+TERMS = {
+    "money": Terms(limits={"max_usd": 16.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0),
+    "pause-money": Terms(limits={"max_usd": 16.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0),
+    "money-devices": Terms(limits={"max_usd": 16.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0, released_usd_per_h=360.0),
+    "gpu-time-devices": Terms(limits={"max_gpu_s": 8.0}, timeouts={"train": TIMEOUT_S}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +313,8 @@ class Scenario:
 
     def run_trial(self, start: StartTrial) -> FakeRun:
         run = made_up(start, lossy=self.kind.endswith("lost"))
+        if self.kind in TERMS:
+            run = replace(run, seconds=min(run.seconds, TIMEOUT_S), outcome=replace(run.outcome, elapsed_s=0.0))
         if self.kind != "conditions" or run.outcome.status is not Status.OK:
             return run
         disturbed = 0.3 * (
@@ -373,11 +395,14 @@ class Story:
         known = sorted([*trials, *(trial.number for trial in campaign.log.view().pending)])
         assert known == list(range(len(known))), "numbering is complete"
         resumed = any(isinstance(entry.record, Resumed) for entry in entries)
-        if scenario.kind not in ("wall", "noise"):  # these may end before all trials are done
+        if scenario.kind not in ("wall", "noise", *TERMS):  # these may end before all trials are done
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
         assert [entry.elapsed_s for entry in entries] == sorted(entry.elapsed_s for entry in entries)
+        for name, most in TERMS.get(scenario.kind, Terms()).limits.items():
+            spent = campaign.spending.meter.spent.get(name.removeprefix("max_"), 0) / MICRO
+            assert 0 < spent <= most + 0.2 * scenario.concurrency, "no budget is overdrawn by more than it takes to obey an order"
         statuses = {settled.trial.number: settled.outcome.status for settled in campaign.log.settled}
         assert statuses.get(0, Status.OK) is Status.OK
 
@@ -395,6 +420,7 @@ def opened(source: str, kind: str) -> Opened:
         defaults=SPACE.defaults,
         checkpoints=kind.startswith("pause") or kind == "halving",
         time_budgeted=kind == "conditions",
+        terms=TERMS.get(kind, Terms()),
     )
 
 
