@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from autoresearch_rl.trial import History
 
 _HERE = Path(__file__).parent
-LIMITS = ("max_trials", "max_wall_s", "max_gpu_s", "max_usd", "max_tokens", "max_trial_usd", "patience", "concurrency")
+LIMITS = (
+    "max_trials",
+    "max_wall_s",
+    "max_gpu_s",
+    "max_usd",
+    "max_tokens",
+    "max_trial_usd",
+    "patience",
+    "min_gain",
+    "concurrency",
+)
 
 OmegaConf.register_new_resolver("example", lambda name: str(_HERE / "examples" / name), replace=True)
 

@@ -27,7 +27,7 @@ from autoresearch_rl.errors import ArrlError, ConfigError
 from autoresearch_rl.events import KINDS
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.task import Files, ModelLimits, Objective, Output, Task, Timeouts
-from autoresearch_rl.trial import Curve, Decision, Order, Outcome, Progress, Proposal, Trial
+from autoresearch_rl.trial import Conditions, Curve, Decision, Order, Outcome, Progress, Proposal, Trial
 from tests.controller.plans import go, plan_of
 from tests.tasks import EVALUATE, PREDICT, PREPARE, TRAIN, task_config, tiny_task
 
@@ -329,7 +329,14 @@ def test_every_record_of_the_journal_is_listed_with_its_fields() -> None:
     listed = {coded(row[0])[0]: set(coded(row[1])) for row in rows(page("reference/journal.md")) if coded(row[0])}
     for kind, record in KINDS.items():
         assert {field.name for field in dataclasses.fields(record)} <= listed[kind], kind
-    values: Mapping[str, Any] = {"proposal": Proposal, "trial": Trial, "progress": Progress, "outcome": Outcome, "curve": Curve}
+    values: Mapping[str, Any] = {
+        "proposal": Proposal,
+        "trial": Trial,
+        "progress": Progress,
+        "outcome": Outcome,
+        "curve": Curve,
+        "conditions": Conditions,
+    }
     for name, value in values.items():
         assert {field.name for field in dataclasses.fields(value)} == listed[name]
     assert {field.name for field in dataclasses.fields(Decision)} <= listed["decide"]

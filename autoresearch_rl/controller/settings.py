@@ -29,6 +29,8 @@ class Settings:
         max_tokens: Tokens of language models in all, in and out.
         max_trial_usd: What a trial may cost at most, where that is not its timeouts times its price.
         patience: Settled trials without a new leader after which the campaign ends; None for no limit.
+        min_gain: Improvement of the score, in its own unit, below which what is expected of the next trials ends the campaign; None for no limit.
+        gain_trials: New trials that `min_gain` is about; nothing is judged before twice as many have settled.
         max_failure_rate: Share of failed trials among the last `failure_window` above which the campaign ends.
         failure_window: See `max_failure_rate`; nothing is judged before that many have settled.
         require_baseline: Whether a baseline without a score ends the campaign.
@@ -54,6 +56,8 @@ class Settings:
     max_tokens: int | None = None
     max_trial_usd: float | None = None
     patience: int | None = None
+    min_gain: float | None = None
+    gain_trials: int = 10
     max_failure_rate: float = 0.9
     failure_window: int = 10
     require_baseline: bool = True
@@ -82,6 +86,8 @@ class Settings:
                 ("max_tokens", self.max_tokens is None or self._counts(self.max_tokens, 1), "a whole number from 1, or null"),
                 ("max_trial_usd", self.max_trial_usd is None or self.max_trial_usd >= 0, "a number of USD from 0, or null"),
                 ("patience", self.patience is None or self._counts(self.patience, 1), "a whole number from 1, or null"),
+                ("min_gain", self.min_gain is None or self.min_gain > 0, "a positive number, or null"),
+                ("gain_trials", self._counts(self.gain_trials, 1), "a whole number from 1"),
                 ("max_failure_rate", 0 <= self.max_failure_rate <= 1, "between 0 and 1"),
                 ("failure_window", self._counts(self.failure_window, 1), "a whole number from 1"),
                 ("max_attempts", self._counts(self.max_attempts, 1), "a whole number from 1"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from autoresearch_rl.controller.gain import ExpectedGain
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.events import StopCampaign
 from autoresearch_rl.trial import History, Outcome, Status
@@ -76,13 +77,15 @@ def failure_rate(limit: float, window: int) -> StopRule:
 
 def stop_rules(settings: Settings) -> Sequence[StopRule]:
     """The rules that the settings switch on."""
-    rules = [failure_rate(settings.max_failure_rate, settings.failure_window)]
+    rules: list[StopRule] = [failure_rate(settings.max_failure_rate, settings.failure_window)]
     if settings.max_trials is not None:
         rules.append(max_trials(settings.max_trials))
     if settings.max_wall_s is not None:
         rules.append(max_wall(settings.max_wall_s))
     if settings.patience is not None:
         rules.append(no_improvement(settings.patience))
+    if settings.min_gain is not None:
+        rules.append(ExpectedGain(settings.min_gain, settings.gain_trials))
     return rules
 
 

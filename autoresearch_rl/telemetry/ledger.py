@@ -37,6 +37,7 @@ COLUMNS: Mapping[str, Callable[[Row, Opened], Cell]] = {
     "gpu_s": lambda row, _: _used(row.outcome, "gpu_s"),
     "usd": lambda row, _: _used(row.outcome, "usd", 6),
     "peak_rss_mb": lambda row, _: _used(row.outcome, "peak_rss_bytes", 1, 1e6),
+    "contention": lambda row, _: _contention(row.outcome),
     "verdict": lambda row, _: row.outcome.verdict.kind if row.outcome.verdict is not None else None,
     "tier": lambda row, _: row.outcome.verdict.tier if row.outcome.verdict is not None else None,
     "reason": lambda row, _: first_line(row.reason),
@@ -98,6 +99,11 @@ def cell(value: Cell) -> str:
         return ""
     text = printable(str(value)).strip()
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not _NUMBER.fullmatch(text) else text
+
+
+def _contention(outcome: Outcome) -> float | None:
+    conditions = outcome.conditions
+    return None if conditions is None or conditions.contention is None else round(conditions.contention, 4)
 
 
 def _used(outcome: Outcome, name: str, digits: int = 3, unit: float = 1.0) -> float | None:

@@ -32,6 +32,8 @@ def summary(tally: Tally, best: Mapping[str, ParamValue]) -> str:
         parts.append(f"Trials: {counts or 'none'}.{spent} Ended: {_inline(tally.stop.reason)}")
     if tally.best is not None:
         parts.append(block("\n".join(settings({name: value}) for name, value in best.items())))
+    if tally.notes:
+        parts.append("Notes:\n" + "\n".join(f"- {_inline(f'{at[:19]} {first_line(text)}')}" for at, text in tally.notes))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -19,7 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Reported, Resumed, SettledEvent, StopCampaign
+from autoresearch_rl.events import (
+    Decide,
+    Entry,
+    Incomparable,
+    Opened,
+    Paused,
+    Reported,
+    Requested,
+    Resumed,
+    SettledEvent,
+    StopCampaign,
+)
 from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
@@ -98,6 +109,9 @@ class RunWriter:
                 self._lose(record, "incomparable", record.reason, entry.at)
             case Decide(decision=decision):
                 self._decide(decision, row)
+            case Requested(request="note"):
+                noted = {"note": self._tally.notes[-1][1], "mlflow.note.content": self._summary()}
+                self._parent_tags |= mlflow_values.tags(noted)
             case Resumed():
                 self._client.update_run(self._parent, status="RUNNING")
             case StopCampaign():

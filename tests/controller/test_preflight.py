@@ -28,5 +28,23 @@ def test_cancelling_without_reports_is_a_warning_and_then_ends_the_campaign(tmp_
     assert "reported no 'loss', which controller.cancel needs" in finished.stop.reason
 
 
+def test_time_budgeted_trials_that_nothing_keeps_apart_are_a_warning(tmp_path: Path) -> None:
+    objective = {"metric": "loss", "direction": "minimize", "time_budgeted": True}
+    task = tiny_task(tmp_path / "task", objective=objective)
+    (problem,) = check(plan_of(task, concurrency=2), tmp_path / "run")
+    assert (problem.code, problem.fatal) == ("time-budget-shared", False)
+    assert "2 trials at a time" in problem.message
+    assert check(plan_of(task), tmp_path / "run") == []
+    apart = tiny_task(tmp_path / "apart", objective=objective, resources={"cpu": 1})
+    assert check(plan_of(apart, concurrency=2), tmp_path / "run") == []
+
+
+def test_time_budgeted_trials_get_whole_gpus(tmp_path: Path) -> None:
+    objective = {"metric": "loss", "direction": "minimize", "time_budgeted": True}
+    shares = {"gpu": 0.5, "cpu": 1.5}
+    assert tiny_task(tmp_path / "a", objective=objective, resources=shares).request == {"gpu": 1.0, "cpu": 1.5}
+    assert tiny_task(tmp_path / "b", resources=shares).request == shares
+
+
 def test_cancelling_with_reports_is_no_warning(tmp_path: Path) -> None:
     assert check(plan_of(tiny_task(tmp_path / "task"), cancel=ForecastRule()), tmp_path / "run") == []

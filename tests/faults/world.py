@@ -56,6 +56,7 @@ from autoresearch_rl.trial import (
     Status,
     Trial,
 )
+from autoresearch_rl.waiting import PERSON, Waiting
 from tests.controller.campaigns import FILES, SPACE, Condemning, ok
 
 ASK_S = 0.3
@@ -218,9 +219,12 @@ def made_up(start: StartTrial, lossy: bool = False) -> FakeRun:
     return FakeRun(seconds=seconds, outcome=ok((x - 0.3) ** 2, elapsed_s=seconds, curve=curve), reports=reports)
 
 
-def enqueue(name: str, x: float) -> Requested:
-    given = {"id": name, "request": "enqueue", "params": {"x": x}, "parent": 0, "patch": "", "rationale": "a hunch"}
-    return Requested(request="enqueue", arguments=given)
+PATCH = "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
+
+
+def wish(x: float, patch: str = "") -> Requested:
+    """A person's proposal, as the inbox has checked it."""
+    return Requested(request="enqueue", arguments={"request": "enqueue", "params": {"x": x}, "patch": patch, "parent": 0})
 
 
 OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
@@ -228,8 +232,15 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
     "interrupt-twice": [(3.0, Interrupted(signal=2)), (3.05, Interrupted(signal=2, again=True))],
     "stop": [(3.0, Requested(request="stop", arguments={"request": "stop"}))],
     "failed": [(3.0, Failed(message="the evaluator crashed"))],
-    "enqueue": [(at_s, enqueue(name, x)) for at_s, name, x in ((0.1, "a", 0.11), (3.0, "b", 0.22), (3.1, "c", 0.33))],
     "pause-interrupt": [(3.0, Interrupted(signal=2))],
+    "enqueue": [  # before the baseline has settled, two at once, one whose patch is refused, and more than there are trials
+        (0.1, wish(0.3)),
+        (2.0, wish(0.4, PATCH)),
+        (2.0, wish(0.5)),
+        (3.0, wish(0.6, "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-y = 1\n+y = 2\n")),
+        (3.5, Requested(request="note", arguments={"request": "note", "text": "all of these at once"})),
+        *((4.0 + 0.1 * index, wish(0.05 * index)) for index in range(4)),
+    ],
 }
 KINDS = (
     *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall"),
@@ -399,6 +410,7 @@ class Story:
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
+        check_waiting(entries)
         assert [entry.elapsed_s for entry in entries] == sorted(entry.elapsed_s for entry in entries)
         for name, most in TERMS.get(scenario.kind, Terms()).limits.items():
             spent = campaign.spending.meter.spent.get(name.removeprefix("max_"), 0) / MICRO
@@ -421,7 +433,24 @@ def opened(source: str, kind: str) -> Opened:
         checkpoints=kind.startswith("pause") or kind == "halving",
         time_budgeted=kind == "conditions",
         terms=TERMS.get(kind, Terms()),
+        max_trials=TRIALS,
     )
+
+
+def check_waiting(entries: Sequence[Entry]) -> None:
+    """A reader of the journal knows what waits as the reducer does, and what a person wants starts before all that waits."""
+    waiting = Waiting()
+    for entry in entries:
+        waits = waiting.feed(entry)
+        if not isinstance(entry.record, StartTrial) or entry.record.trial.attempt > 1:
+            continue
+        trial = entry.record.trial
+        assert waits is not None
+        assert (waits.number, waits.attempt, waits.repeat_of) == (trial.number, 1, trial.proposal.repeat_of)
+        assert waits.proposal is None or waits.proposal == trial.proposal
+        if trial.proposal.source != PERSON:
+            theirs = [other.number for other in waiting.trials.values() if other.proposal and other.proposal.source == PERSON]
+            assert not theirs, f"trial {trial.number} starts before {theirs}"
 
 
 def settled_for_good(entries: Sequence[Entry]) -> dict[int, SettledEvent]:
