@@ -116,7 +116,9 @@ def measure_commands(folder: Path, turns: int = 3) -> Commands:
         assert code == 0
         statuses.append(seconds)
         again = f"run-{turn}"
-        shutil.copytree(folder / "run", folder / again, symlinks=True)
+        shutil.copytree(folder / "run", folder / again, symlinks=True, ignore=shutil.ignore_patterns("trials"))
+        lost = max((folder / "run" / "trials").iterdir())
+        shutil.copytree(lost, folder / again / "trials" / lost.name)
         begun_s = time.time()
         code, seconds = _arrl(folder, ["resume", again, "plugins=[benchmarks]"])
         assert code == 0
