@@ -309,10 +309,8 @@ class HistoryLog:
         self._index[trial.number] = len(self.settled)
         self.settled.append(Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-        if root in self._members:
-            self._members[root].append(trial.number)
-        elif root != trial.number:
-            self._members[root] = [*((root,) if root in self._index else ()), trial.number]
+        if root != trial.number or root in self._members:
+            self._members.setdefault(root, [root] if root in self._index else []).append(trial.number)
 
     def decide(self, decision: Decision) -> None:
         """Records the keep rule's decision."""

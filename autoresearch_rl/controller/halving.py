@@ -41,9 +41,9 @@ class HalvingRule:
     Successive halving ranks trials by their values at a rung and ends all but a share of them. Here a trial that is not among them
     waits with its checkpoint, and trials are ranked by their chance to end better than the leader's curve did, over the work that
     is left to them in typical trials. The best `keep` of all trials pass a rung even where that chance is small, though not next
-    to nothing, which guards against forecasts that are too sure; and at most `most` do, which bounds the cost where the curves tell
-    nothing. While new trials come, `early` of `keep` pass, and those with an index of `go_on`; at the end the rest, and those with
-    an index of `chance`.
+    to nothing, which guards against forecasts that are too sure; and no more than `most` of them and one more do, which bounds the
+    cost where curves tell nothing. While new trials come, `early` of `keep` pass, and those with an index of `go_on`; at the end the
+    rest, and those with an index of `chance`.
 
     Rungs are shares of the trial's own planned steps or, where those are fewer, of the median's of the campaign: a trial much longer
     than the others shows what it is worth in steps that cost what the others' do.
@@ -53,10 +53,10 @@ class HalvingRule:
         self,
         rungs: Sequence[float] = (0.03, 0.06, 0.12, 0.24, 0.48),
         keep: Sequence[float] = (0.5, 0.25, 0.125, 0.06, 0.03),
-        most: Sequence[float] = (0.8, 0.6, 0.4, 0.25, 0.15),
+        most: Sequence[float] = (0.95, 0.9, 0.8, 0.7, 0.6),
         early: float = 0.5,
         go_on: float = 0.5,
-        chance: float = 0.1,
+        chance: float = 0.05,
         survive: float = 0.7,
         rescue: float = 0.4,
         hopeless: float = 0.01,
@@ -211,7 +211,7 @@ class _PausingJudge:
             keep, most = rule.keep[place.rung] * len(self._horizon), rule.most[place.rung] * len(self._horizon)
             keep = max(1.0, keep + 0.5) if ending else rule.early * keep + 0.5
             kept = passed[place.rung] < math.floor(keep) and (self._bar is None or place.index * place.left >= _LEAST)
-            worth = passed[place.rung] < math.floor(most + 0.5) and place.index >= (rule.chance if ending else rule.go_on)
+            worth = passed[place.rung] < most + 1 and place.index >= (rule.chance if ending else rule.go_on)
             if (kept or worth) and not place.diverged:
                 chosen.append(number)
                 passed[place.rung] += 1

@@ -88,8 +88,8 @@ def test_a_better_leader_lets_fewer_go_on() -> None:
 def test_no_more_than_most_pass_however_hopeful() -> None:
     rule = HalvingRule(rungs=(0.1,), keep=(0.1,), most=(0.3,))
     told = begun(rule, (1.5,))
-    assert [told.run(number, falling(0.5))[0] for number in range(10, 20)] == [5] * 10
-    assert told.revive(*range(10, 20)) == told.revive(*range(10, 20), ending=True) == [10, 11, 12]
+    assert [told.run(number, falling(0.5))[0] for number in range(10, 20)] == [STEPS] * 2 + [5] * 8
+    assert told.revive(*range(10, 20)) == told.revive(*range(10, 20), ending=True) == [12, 13]
 
 
 def test_without_a_leader_the_shares_alone_decide() -> None:

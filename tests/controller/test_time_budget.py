@@ -21,7 +21,7 @@ from tests.controller.plans import go, plan_of
 from tests.tasks import tiny_task
 
 CPU = min(os.sched_getaffinity(0))
-HOGS = 40
+HOGS = 80
 TRAIN = f"""
 import json, os, time
 os.sched_setaffinity(0, {{{CPU}}})
@@ -72,7 +72,7 @@ def test_a_trial_whose_cpu_is_taken_is_measured_again_and_settled_right(tmp_path
         {"train.py": TRAIN, "evaluate.py": EVALUATE},
         objective={"metric": "work", "direction": "maximize", "time_budgeted": True},
     )
-    # Generous: this may run on a machine with much else to do, and one process among forty gets next to nothing.
+    # Generous: this may run on a machine with much else to do, and one process among eighty gets next to nothing.
     plan = plan_of(
         task,
         policy=Static(space=task.search_space, params=[{"x": 0.2}]),
@@ -86,6 +86,11 @@ def test_a_trial_whose_cpu_is_taken_is_measured_again_and_settled_right(tmp_path
         finished = go(plan, tmp_path)
     assert not finished.stop.failed, finished.stop.reason
     baseline, trial = finished.history.settled
+    theirs = baseline.outcome.conditions
+    assert theirs is not None
+    assert theirs.contention is not None
+    if theirs.contention > 0.75:
+        pytest.skip(f"this machine is too busy: {theirs.contention:.0%} of the baseline's time went to others")
     remarks = [e.record for e in read(tmp_path / "run") if isinstance(e.record, Incomparable) and e.record.number == 1]
     assert remarks
     assert remarks[0].attempt == 1
@@ -93,12 +98,10 @@ def test_a_trial_whose_cpu_is_taken_is_measured_again_and_settled_right(tmp_path
     assert "others kept its training from CPUs for" in remarks[0].reason
     assert trial.outcome.status is Status.OK
     assert trial.trial.attempt == len(remarks) + 1
-    mine, theirs = trial.outcome.conditions, baseline.outcome.conditions
+    mine = trial.outcome.conditions
     assert mine is not None
-    assert theirs is not None
-    assert mine.hardware == theirs.hardware
     assert mine.contention is not None
-    assert theirs.contention is not None
+    assert mine.hardware == theirs.hardware
     assert abs(mine.contention - theirs.contention) <= 0.15
     assert trial.outcome.score == trial.outcome.metrics["work"]
     first = (tmp_path / "run" / "trials" / "0001" / "1" / "outcome.json").read_text()

@@ -246,7 +246,16 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
 KINDS = (
     *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall", "budget"),
     *("pause", "pause-devices", "pause-lost", "pause-budget", "halving", "conditions"),
+    *("money", "pause-money", "money-devices", "gpu-time-devices"),
 )
+# A trial costs a dollar a second, takes nine at most, and there is enough for some of them.
+TIMEOUT_S = 9.0
+TERMS = {
+    "money": Terms(limits={"max_usd": 16.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0),
+    "pause-money": Terms(limits={"max_usd": 11.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0),
+    "money-devices": Terms(limits={"max_usd": 11.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0, released_usd_per_h=360.0),
+    "gpu-time-devices": Terms(limits={"max_gpu_s": 5.5}, timeouts={"train": TIMEOUT_S}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +326,8 @@ class Scenario:
 
     def run_trial(self, start: StartTrial) -> FakeRun:
         run = made_up(start, lossy=self.kind.endswith("lost"))
+        if self.kind in TERMS:
+            run = replace(run, seconds=min(run.seconds, TIMEOUT_S), outcome=replace(run.outcome, elapsed_s=0.0))
         if self.kind != "conditions" or run.outcome.status is not Status.OK:
             return run
         disturbed = 0.3 * (
@@ -401,12 +412,16 @@ class Story:
             check_budget(entries)
             assert self.stop is not None
             assert len(trials) == TRIALS or "(controller.max_usd)" in self.stop.reason
-        if scenario.kind not in ("wall", "noise", "budget", "pause-budget"):  # these may end before all trials are done
+        if scenario.kind not in ("wall", "noise", "budget", "pause-budget", *TERMS):  # these may end before all trials are done
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
         check_waiting(entries)
         assert [entry.elapsed_s for entry in entries] == sorted(entry.elapsed_s for entry in entries)
+        for name, most in TERMS.get(scenario.kind, Terms()).limits.items():
+            spent = campaign.spending.meter.spent.get(name.removeprefix("max_"), 0) / MICRO
+            obeying = scenario.concurrency * (0.2 if self.run_trial is None else 5.1)  # seconds, at a dollar each
+            assert spent <= most + obeying, "no budget is overdrawn by more than it takes to obey an order"
         statuses = {settled.trial.number: settled.outcome.status for settled in campaign.log.settled}
         assert statuses.get(0, Status.OK) is Status.OK
 
@@ -424,6 +439,7 @@ def opened(source: str, kind: str) -> Opened:
         defaults=SPACE.defaults,
         checkpoints=kind.startswith("pause") or kind == "halving",
         time_budgeted=kind == "conditions",
+        terms=TERMS.get(kind, Terms()),
         max_trials=TRIALS,
     )
 
