@@ -323,11 +323,12 @@ class Campaign:
 
     def _ask_whether_to_end(self, elapsed_s: float) -> None:
         """Asks the stop rules; to be called before anything is started."""
-        history = self.log.view()
-        if self._ending is None and len(history):
+        history, limit_s = self.log.view(), self.settings.max_wall_s
+        finishes = limit_s is None or elapsed_s < limit_s
+        if self._ending is not None:
+            self._ending.finishes &= finishes
+        elif len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
-            limit_s = self.settings.max_wall_s
-            finishes = limit_s is None or elapsed_s < limit_s
             if reason is None and limit_s is not None and finishes:
                 reason = only_to_finish(limit_s, elapsed_s, self._race.finish_s(history))
             if reason is not None:

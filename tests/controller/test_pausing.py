@@ -148,6 +148,16 @@ def test_what_is_paused_when_time_is_short_is_finished_and_nothing_new_begins(tm
     assert len(sim.campaign.log.settled) < 8
 
 
+def test_nothing_paused_is_taken_up_once_the_time_is_over_whatever_ended_the_campaign(tmp_path: Path) -> None:
+    """The time gets short at 22 s, so that only paused trials go on; there are more of them than there is time for."""
+    sim = play(tmp_path, PauseAtTwo(at_end=7), max_wall_s=27.0)
+    assert sim.stop is not None
+    assert "which the best paused trial needs" in sim.stop.reason
+    starts_s = [entry.elapsed_s for entry in sim.entries if isinstance(entry.record, StartTrial)]
+    assert 22.0 < max(starts_s) < 27.0
+    assert {outcome.status for outcome in settled(sim).values()} == {Status.OK, Status.CANCELLED}
+
+
 def test_a_campaign_that_is_interrupted_keeps_its_paused_trials_for_the_resume(tmp_path: Path) -> None:
     rule = PauseAtTwo(at_end=1)
     sim = simulation(tmp_path, piecewise, cancel=rule, max_trials=8, driver={"at": [(9.0, Interrupted(signal=2))]})
