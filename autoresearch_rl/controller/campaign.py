@@ -181,6 +181,7 @@ class Campaign:
         remark, outcome = self._comparability.judge(trial, outcome, self.settings)
         effects = [] if remark is None else [remark]
         if remark is not None and remark.then == "again":
+            self._race.spare(event.number)
             self.spending.follow(remark)
             effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
             return effects + self._go_on(event.number)
