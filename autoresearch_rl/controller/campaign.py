@@ -113,8 +113,7 @@ class Campaign:
             case Released():
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
-                reason = "interrupted"
-                effects = self._end(Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
+                effects = self._end(Ending("interrupted", interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
                 effects = self._end(Ending("stopped on request", interrupted=True), order=True)
             case Requested(request="enqueue"):
@@ -181,21 +180,21 @@ class Campaign:
         remark, outcome = self._comparability.judge(trial, outcome, self.settings)
         effects = [] if remark is None else [remark]
         if remark is not None and remark.then == "again":
-            self._race.spare(event.number)
             self.spending.follow(remark)
+            self._race.spare(event.number)
             effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
             return effects + self._go_on(event.number)
         self._exhausted = False
         self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
-        for decision in self.settings.keep(self.log.view(), self.budget(elapsed_s)):
+        decisions = self.settings.keep(self.log.view(), self.budget(elapsed_s))
+        for decision in decisions:
             self.log.decide(decision)
             self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
-            for root in decision.repeats:
-                effects += self._repeat(root)
         self._ask_whether_to_end(elapsed_s)
+        effects += [effect for decision in decisions for root in decision.repeats for effect in self._repeat(root)]
         effects += self._free(event.number) + self._go_on(event.number)
         if trial.number == 0 and (reason := unfit(outcome, self.settings, self._needed)):
             effects += self._end(Ending(reason, failed=True))
