@@ -219,6 +219,19 @@ def test_a_lost_trial_with_a_checkpoint_adds_up_too(tmp_path: Path) -> None:
     assert settled(sim)[2].curve.steps == (1.0, 2.0, 3.0, 4.0)
 
 
+def test_what_was_lost_may_have_to_be_trained_again_so_it_shortens_no_timeout(tmp_path: Path) -> None:
+    def twice_lost(start: StartTrial) -> FakeRun:
+        if start.trial.number == 3 and start.trial.attempt in (1, 3):
+            return FakeRun(seconds=1.0, outcome=outcome_of(Status.LOST, curve_of(1, 1, 1.0), 50.0))
+        anew = replace(start, trial=replace(start.trial, attempt=1)) if start.trial.attempt == 2 else start
+        return piecewise(anew if start.trial.number == 3 else start)
+
+    sim = play(tmp_path, PauseAtTwo(at_end=3), run_trial=twice_lost)
+    starts = [start for start in records(sim, StartTrial) if start.trial.number == 3]
+    assert [(start.trial.attempt, start.ran_s) for start in starts] == [(1, 0.0), (2, 0.0), (3, 2.0), (4, 2.0)]
+    assert settled(sim)[3].elapsed_s == pytest.approx(50.0 + 2.0 + 50.0 + 2.5), "they count as time all the same"
+
+
 class Condemning2(Condemning):
     """Lets everything go on."""
 
