@@ -372,8 +372,10 @@ class Campaign:
         return effects
 
     def _give_up(self, ending: Ending) -> list[Effect]:
-        """Cancels what is still paused at the end; the campaign stops when they have settled."""
+        """Cancels what is still paused at the end; one alone where trials are left, so that the keep rule says what they are for."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
+        if not (self._ending or self._exhausted or self._left() <= 0):
+            numbers = numbers[:1] if self._ordered.isdisjoint(self._race.paused) else []
         self._ordered.update(numbers)
         reason = "paused, and not worth going on with when no new trials came"
         order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)
