@@ -113,6 +113,7 @@ class Live:
                 self._post(event)
                 if isinstance(event, Resumed):  # a person's proposals go before what starts when the lost trials have settled
                     self._take_requests()
+                    self._point_best()  # the last controller may have died before it did
             while self._end is None:
                 self._post(self._next())
         return self._end, self.campaign.log.view()
@@ -245,18 +246,21 @@ class Live:
 
     def _retain(self, decision: Decision) -> None:
         """Points `best` to what is kept, drops models of what is not."""
-        number = decision.candidate
-        candidate = self.campaign.log.view().candidate(number)
-        if candidate is None:
-            return
-        try:
-            if decision.verdict == "keep":
-                point_best(self.run_dir, number, candidate.trials[0].trial.attempt)
-            elif decision.verdict == "discard" and number != 0:
-                for settled in candidate.trials:
-                    drop_model(self.run_dir, settled.trial.number, settled.trial.attempt)
-        except OSError as error:
-            _LOG.warning("trial %d: %s", number, error)
+        if decision.verdict == "keep":
+            self._point_best()
+        candidate = self.campaign.log.view().candidate(decision.candidate)
+        if decision.verdict == "discard" and decision.candidate != 0 and candidate is not None:
+            for settled in candidate.trials:
+                drop_model(self.run_dir, settled.trial.number, settled.trial.attempt)
+
+    def _point_best(self) -> None:
+        history = self.campaign.log.view()
+        candidate = history.candidate(history.confirmed) if history.confirmed is not None else None
+        if candidate is not None:
+            try:
+                point_best(self.run_dir, candidate.number, candidate.trials[0].trial.attempt)
+            except OSError as error:
+                _LOG.warning("trial %d: %s", candidate.number, error)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ from autoresearch_rl.controller.run import replay_run, resume
 from autoresearch_rl.errors import ConfigError, JournalError
 from autoresearch_rl.events import Entry, Reported
 from autoresearch_rl.policy.random import Random
+from autoresearch_rl.policy.static import Static
 from autoresearch_rl.telemetry.console import Console
 from autoresearch_rl.testing.entries import FakeCampaign
 from autoresearch_rl.trial import Ask, Proposal
@@ -125,6 +126,20 @@ class Hangs:
     def propose(self, _: Ask) -> Sequence[Proposal]:
         self.let_go.wait(30)
         return []
+
+
+def test_best_points_to_what_is_confirmed_though_the_controller_died_before_it_did_that(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task")
+    bad = [{"x": 0.99}, {"x": 0.98}]
+
+    def plan() -> Any:
+        return plan_of(task, policy=Static(space=task.search_space, params=bad), max_trials=1)
+
+    go(plan(), tmp_path)
+    (tmp_path / "run" / "best").unlink()
+    resumed = resume(plan(), tmp_path / "run", limits={"max_trials": 2}, cache_dir=tmp_path / "cache", announce=print)
+    assert (len(resumed.history), resumed.history.confirmed) == (2, 0)
+    assert (tmp_path / "run" / "best").resolve() == tmp_path / "run" / "trials" / "0000" / "1"
 
 
 def test_a_policy_that_hangs_does_not_keep_a_campaign_from_being_stopped(tmp_path: Path) -> None:
