@@ -310,9 +310,11 @@ TIMES = st.integers(1, 500).map(lambda tenths: tenths / 10)
 SHARES = st.sampled_from([0.0, 0.0, 0.15, 0.5])
 LIMITS = {
     "concurrency": st.integers(1, 4),
-    "max_trials": st.integers(1, 14),
+    "max_trials": st.integers(1, 24),
     "max_wall_s": st.none() | st.floats(5.0, 60.0),
-    "max_usd": st.floats(14.0, 120.0),
+    "max_usd": st.none() | st.floats(18.0, 200.0),
+    "patience": st.none() | st.integers(2, 6),
+    "min_gain": st.sampled_from([None, 0.001, 0.1]),
 }
 
 
@@ -328,8 +330,8 @@ def cases(draw: st.DrawFn) -> Case:
         optional={
             "max_usd": LIMITS["max_usd"],
             "max_wall_s": LIMITS["max_wall_s"],
-            "patience": st.integers(2, 6),
-            "min_gain": st.sampled_from([0.001, 0.1]),
+            "patience": LIMITS["patience"],
+            "min_gain": LIMITS["min_gain"],
             "gain_trials": st.integers(1, 3),
             **({"max_gpu_s": st.floats(7.0, 60.0)} if has_gpu else {}),
         },
@@ -342,9 +344,9 @@ def cases(draw: st.DrawFn) -> Case:
     )
     return Case(
         seed=draw(st.integers(0, 10**6)),
-        cancel=draw(st.sampled_from(sorted(CANCEL))),
+        cancel=draw(st.sampled_from([*sorted(CANCEL), "halving", "pause", "pause"])),
         keep=draw(st.sampled_from(sorted(KEEP))),
-        checkpoints=draw(st.booleans()),
+        checkpoints=draw(st.sampled_from([True, True, False])),
         time_budgeted=draw(st.booleans()),
         has_gpu=has_gpu,
         chosen=draw(rare),
