@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,16 @@ def test_what_is_hopeless_is_cancelled_between_rungs() -> None:
     assert order is not None
     assert count < 20
     assert "with a chance of " in order.reason
+
+
+def test_asking_who_goes_on_takes_milliseconds_with_thousands_paused() -> None:
+    told = begun(HalvingRule(keep=(0.01,) * 5, most=(0.01,) * 5), (0.5,))
+    numbers = [
+        number for number in range(1000, 3000) if told.run(number, falling(0.5 + 0.0005 * (number - 1000))[:2])[1] is not None
+    ]
+    numbers += [number for number in range(3000, 5000) if told.run(number, falling(1.5)[:3])[1] is not None]
+    assert len(numbers) > 1900
+    began = time.process_time()
+    for ending in (False, True) * 5:
+        told.revive(*numbers, ending=ending)
+    assert (time.process_time() - began) / 10 < 0.05
