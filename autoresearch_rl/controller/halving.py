@@ -127,7 +127,7 @@ class _PausingJudge:
         self._passed: Counter[int] = Counter()
         self._means: list[list[float]] = [[] for _ in self.rule.rungs]  # where trials were forecast to end, as they rank
         self._bar: tuple[int, float] | None = None
-        self._order: list[tuple[float, float, int]] = []  # of those held, the best first
+        self._order: list[list[tuple[float, float, int]]] = [[] for _ in self.rule.rungs]  # of those held, the best first
 
     def report(self, number: int, curve: Curve, history: History) -> Order | None:
         done, target = progress(curve), curve.step_target
@@ -152,7 +152,7 @@ class _PausingJudge:
         self._look_up_to(self._finished.leader(history))
         self._weigh(place)
         self.held[number] = place
-        insort(self._order, self._key(number))
+        insort(self._order[rung], self._key(number))
         if number in self._chosen(self.held, ending=False):
             self._let_go(number)
             return None
@@ -166,11 +166,11 @@ class _PausingJudge:
         if not self._finished.add(settled):
             return
         self._look_up_to(self._finished.leader(history))
-        for _, _, number in self._order[:_REFRESHED]:
+        for _, _, number in sorted(key for waiting in self._order for key in waiting[:_REFRESHED])[:_REFRESHED]:
             place = self.held[number]
             place.seen, place.bar = self._forecast(place.steps, place.values, place.target), None
             self._weigh(place)
-        self._order = sorted(map(self._key, self.held))
+        self._rank()
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
         self._look_up_to(self._finished.leader(history))  # the keep rule has decided on what settled last
@@ -193,7 +193,7 @@ class _PausingJudge:
             self._bar = bar
             for place in self.held.values():
                 self._weigh(place)
-            self._order = sorted(map(self._key, self.held))
+            self._rank()
 
     def _weigh(self, place: _Place) -> None:
         bar = None if self._bar is None else self._bar[1]
@@ -203,33 +203,40 @@ class _PausingJudge:
             place.index = place.seen.beats(bar) / max(place.left, _CHEAP)
         place.bar = bar
 
+    def _rank(self) -> None:
+        self._order = [[] for _ in self.rule.rungs]
+        for key in sorted(map(self._key, self.held)):
+            self._order[self.held[key[2]].rung].append(key)
+
     def _let_go(self, number: int) -> None:
         """A trial has passed its rung."""
-        del self._order[bisect_left(self._order, self._key(number))]
+        waiting = self._order[self.held[number].rung]
+        del waiting[bisect_left(waiting, self._key(number))]
         self._passed[self.held.pop(number).rung] += 1
 
     def _chosen(self, numbers: Collection[int], *, ending: bool) -> Sequence[int]:
         """Those that pass their rung now, the best first."""
         rule, started, passed = self.rule, len(self._horizon), Counter(self._passed)
-        asked = set(numbers)
-        passed.update(self.held[number].rung for number in self.held.keys() - asked)  # taken up, and have not reported yet
-        share, enough = (1.0, rule.chance) if ending else (rule.early, rule.go_on)
-        keep = [
-            math.floor(max(float(ending), share * kept * started + 0.5)) - passed[rung] for rung, kept in enumerate(rule.keep)
-        ]
-        most = [most * started + 1 - passed[rung] for rung, most in enumerate(rule.most)]
-        chosen: list[int] = []
-        for _, _, number in self._order:
-            place = self.held[number]
-            if place.index < enough and max(keep) <= 0:
-                break
-            kept = keep[place.rung] > 0 and (self._bar is None or place.index * place.left >= _LEAST)
-            worth = most[place.rung] > 0 and place.index >= enough
-            if number in asked and (kept or worth) and not place.diverged:
-                chosen.append(number)
-                keep[place.rung] -= 1
-                most[place.rung] -= 1
-        return chosen
+        if len(numbers) < len(self.held):  # the others were taken up, and have not reported yet
+            numbers = set(numbers)
+            passed.update(self.held[number].rung for number in self.held.keys() - numbers)
+        else:
+            numbers = self.held
+        part, enough = (1.0, rule.chance) if ending else (rule.early, rule.go_on)
+        chosen: list[tuple[float, float, int]] = []
+        for rung, waiting in enumerate(self._order):
+            keep = math.floor(max(float(ending), part * rule.keep[rung] * started + 0.5)) - passed[rung]
+            most = rule.most[rung] * started + 1 - passed[rung]
+            for key in waiting:
+                place = self.held[key[2]]
+                if keep <= 0 and (most <= 0 or place.index < enough):
+                    break
+                kept = keep > 0 and (self._bar is None or place.index * place.left >= _LEAST)
+                worth = most > 0 and place.index >= enough
+                if key[2] in numbers and (kept or worth) and not place.diverged:
+                    chosen.append(key)
+                    keep, most = keep - 1, most - 1
+        return [number for _, _, number in sorted(chosen)]
 
     def _reason(self, place: _Place, value: float, rank: int) -> str:
         where = f"{self.metric} {value:.4g} after {place.done:.0%} of the steps"
