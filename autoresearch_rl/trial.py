@@ -233,9 +233,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds, GPU-seconds and
-    USD that are neither used nor reserved for trials that run or are about to, tokens of language models.
-    """
+    """What is left to spend, None where there is no limit; of GPU-seconds and USD what is neither used nor reserved for trials."""
 
     trials: int | None = None
     wall_s: float | None = None

@@ -9,6 +9,7 @@ from autoresearch_rl.events import (
     AskPolicy,
     Decide,
     Entry,
+    Incomparable,
     Opened,
     Proposed,
     Record,
@@ -109,8 +110,8 @@ class Waiting:
             case SettledEvent(number=number) if record.outcome.status is Status.LOST:
                 self._lost = number
                 self.trials[number] = Waits(number=number, at=entry.at, since_s=entry.elapsed_s, attempt=record.attempt + 1)
-            case SettledEvent():
-                self._baseline_settled = True
+            case Incomparable(number=number, then="again"):
+                self.trials[number] = Waits(number=number, at=entry.at, since_s=entry.elapsed_s, attempt=record.attempt + 1)
             case Resumed(limits=limits):
                 most = limits.get("max_trials", self._most)
                 self._most, self._promised = math.inf if most is None else most, 0

@@ -38,17 +38,15 @@ from autoresearch_rl.controller.textbook import AshaRule, MedianRule
 from benchmarks.racing import looped, raced
 from benchmarks.recorded import recorded
 
-TIGHT: dict[str, Any] = {"most": (0.7, 0.5, 0.35, 0.2, 0.12), "chance": 0.2}
-WIDE: dict[str, Any] = {"most": (0.95, 0.9, 0.8, 0.7, 0.6), "chance": 0.03}
 PAUSING: dict[str, CancelRule] = {
-    "halving, pausing, tight": HalvingRule(**TIGHT),
+    "halving, pausing, tight": HalvingRule(most=(0.7, 0.5, 0.35, 0.2, 0.12), chance=0.1),
+    "halving, pausing, middle": HalvingRule(most=(0.9, 0.75, 0.6, 0.45, 0.35)),
     "halving, pausing": HalvingRule(),
-    "halving, pausing, wide": HalvingRule(**WIDE),
+    "halving, pausing, early 0, go_on 2": HalvingRule(early=0, go_on=2),
 }
 STOPPING: dict[str, CancelRule] = {
     "halving, survive 0.5, no rescue": HalvingRule(survive=0.5, rescue=1, hopeless=0.02),
     "halving, survive 0.6, no rescue": HalvingRule(survive=0.6, rescue=1, hopeless=0.02),
-    "halving, survive 0.6": HalvingRule(survive=0.6),
     "halving": HalvingRule(),
     "halving, survive 0.8": HalvingRule(survive=0.8),
     "forecast, below 0.2": ForecastRule(below=0.2, min_share=0.05),
@@ -56,6 +54,7 @@ STOPPING: dict[str, CancelRule] = {
     "asha": AshaRule(),
     "median": MedianRule(),
 }
+SHIPPED = ("halving", "forecast", "asha", "median")
 SHARES = {"halving a batch, 0.5": (0.5, 0.25, 0.125, 0.06, 0.03), "halving a batch, 0.6": (0.6, 0.35, 0.2, 0.1, 0.05)}
 FIRST_SEED = 100
 COLUMNS = ("cost", "rel_loss", "kept", "us")
@@ -91,7 +90,8 @@ def frontier(pools: Sequence[Any], seeds: int, peers: str) -> None:
     ours = {name: over(pools, seeds, partial(raced, rule, checkpoints=True)) for name, rule in PAUSING.items()}
     for name, rule in STOPPING.items():
         ours[name] = over(pools, seeds, partial(raced, rule, checkpoints=False))
-        ours[f"{name}, control"] = over(pools, seeds, partial(raced, rule, checkpoints=False, control_share=0.05))
+        if name in SHIPPED:
+            ours[f"{name}, control"] = over(pools, seeds, partial(raced, rule, checkpoints=False, control_share=0.05))
     theirs = {name: over(pools, seeds, partial(batch, shares)) for name, shares in SHARES.items()}
     named: dict[str, Callable[[], Any]] = {f"ASHA, {eta}": partial(stoppers.ASHA, eta) for eta in (2, 3, 4)}
     if peers == "all":
@@ -111,7 +111,7 @@ def frontier(pools: Sequence[Any], seeds: int, peers: str) -> None:
 def through_the_loop(pools: Sequence[Any], seeds: int) -> None:
     """Each rule of the configuration through the reducer, beside the replay without it."""
     rules: dict[str, tuple[CancelRule, bool]] = {"halving, pausing": (HalvingRule(), True)} | {
-        name: (rule, False) for name, rule in STOPPING.items() if name in ("halving", "forecast", "asha", "median")
+        name: (STOPPING[name], False) for name in SHIPPED
     }
     print(f"{'':30}{'trials at a time':>18}{'cost':>8}{'kept':>8}{'regret':>8}   without the loop: cost, kept, regret")
     for name, (rule, checkpoints) in rules.items():

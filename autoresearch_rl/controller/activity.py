@@ -241,6 +241,8 @@ def _line_of_waiting(row: dict[str, Any]) -> str:
 def _line_of_cancelling(summed: dict[str, Any]) -> str:
     saved = [f"{number(summed['saved_steps'])} steps"] if summed["saved_steps"] else []
     saved += [duration(summed["saved_s"])] if summed["saved_s"] else []
-    said = f"cancelling: {summed['cancelled']} trials" + (f", which saved about {' or '.join(saved)}" if saved else "")
+    said = f"cancelling: {summed['cancelled']} {'trial' if summed['cancelled'] == 1 else 'trials'}" + (
+        f", which saved about {' or '.join(saved)}" if saved else ""
+    )
     spared, led = summed["control_group"], summed["control_group_led"]
     return said + (f"; {len(spared)} of the control group ran on, {len(led)} of them came to lead" if spared else "")

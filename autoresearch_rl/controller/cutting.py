@@ -13,6 +13,7 @@ from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
 
 _REFERENCES = 48
 _FINISHED = 2  # trials that have finished before a chance counts
+_FEWEST = 5  # trials that must have come to a rung before one fails it
 _CHEAP = 0.05  # of a typical trial: cancelling one that has less left saves nothing
 _FIRST = 0.04  # of a trial: before, the chance is looked at nowhere but at rungs
 _FURTHER = 1.15  # times the way at which the chance was looked at last
@@ -99,7 +100,7 @@ class CuttingJudge:
         bar = quantile(others, self._cuts.survive) if others else math.inf
         rank = bisect_right(others, mean) + 1
         insort(others, mean)
-        if not mean > bar:
+        if len(others) <= _FEWEST or not mean > bar:
             return ""
         shown = bar if self._direction == "minimize" else -bar
         return (

@@ -48,12 +48,13 @@ def enqueue(run_dir: Path, wish: Wish, command: str) -> str:
     request = {"request": "enqueue", "params": params, "parent": parent.number}
     request |= {"patch": wish.patch} if wish.patch else {}
     request |= {"rationale": wish.rationale} if wish.rationale else {}
+    given = seen.waiting.numbers + len(seen.waiting.held) + len(waiting_requests(run_dir)) + 1
     live = put_request(run_dir, request)
     what = [f"{name}={value}" for name, value in params.items() if parent.proposal.params.get(name) != value]
     what += ["its source patched"] if wish.patch else []
     as_what = "the leader" if wish.parent is None else "--parent"
     said = f"Enqueued: as trial {parent.number} ({as_what}) with {', '.join(what) or 'nothing changed'}."
-    return f"{said} {_fate(run_dir, seen, command, live=live)}"
+    return f"{said} {_fate(run_dir, seen, command, given=given, live=live)}"
 
 
 def note(run_dir: Path, text: str, command: str) -> str:
@@ -122,11 +123,10 @@ def recorded_space(opened: Opened) -> SearchSpace | None:
         return None
 
 
-def _fate(run_dir: Path, seen: Seen, command: str, *, live: bool) -> str:
-    """Says when it will be taken up."""
+def _fate(run_dir: Path, seen: Seen, command: str, *, given: int, live: bool) -> str:
+    """Says when it will be taken up; `given` trials are wanted, this one included."""
     resume = f"{command} resume {shlex.quote(str(run_dir))}"
     limit = seen.opened.max_trials
-    given = seen.waiting.numbers + len(seen.waiting.held) + len(waiting_requests(run_dir))
     if limit is not None and given > limit:
         kept = "is kept" if live else "waits in the inbox"
         return (

@@ -18,6 +18,7 @@ from autoresearch_rl.events import (
     AskPolicy,
     Decide,
     Entry,
+    Incomparable,
     LlmCall,
     OrderTrial,
     Paused,
@@ -64,6 +65,7 @@ class Story:
     _led: int | None = None
     _since_s: float = 0.0
     _pausing: bool = False
+    _again: bool = False
     _asks: dict[int, tuple[AskPolicy, float]] = field(default_factory=dict)
     _calls: dict[int, list[LlmCall]] = field(default_factory=dict)
 
@@ -82,6 +84,12 @@ class Story:
             case Spare(number=trial, order=order) if trial == self.number:
                 said = f"would have been cancelled, but is of the control group and runs on: {order.reason}"
                 self._say(entry, said)
+            case Incomparable(number=trial, reason=reason, then=then) if trial == self.number:
+                self._again = then == "again"
+                what = {"again": "does not count, and is measured again", "fail": "does not count"}.get(
+                    then, "counts all the same"
+                )
+                self._say(entry, f"{what}: {reason}")
             case Paused(number=trial, part=part) if trial == self.number:
                 self.ended.append(part)
                 self._pausing, self._since_s = True, entry.elapsed_s
@@ -89,6 +97,9 @@ class Story:
                 self._say(entry, f"paused{at}")
             case SettledEvent(number=trial) if trial == self.number:
                 self._settle(entry, entry.record)
+            case Incomparable(number=trial, reason=reason, then=then) if trial == self.number:
+                self._again = then == "again"
+                self._say(entry, f"{'to be measured again, alone: ' if self._again else ''}{reason}")
             case Decide(decision=decision):
                 self._led = decision.candidate if decision.leads else self._led
                 if decision.candidate == self.candidate:
@@ -100,8 +111,8 @@ class Story:
 
     @property
     def done(self) -> bool:
-        """Whether its last attempt has settled with anything but a loss."""
-        return bool(self.ended) and not self._pausing and self.ended[-1].status is not Status.LOST
+        """Whether its last attempt has settled with anything but a loss, and counts."""
+        return bool(self.ended) and not (self._pausing or self._again) and self.ended[-1].status is not Status.LOST
 
     def _follow_asks(self, entry: Entry) -> None:
         match entry.record:
@@ -123,7 +134,7 @@ class Story:
         said = "goes on from its checkpoint" if self._pausing else "starts again" if self.starts else "starts"
         where = [f"{name} {index}" for name, indices in start.devices.items() for index in indices]
         self.starts.append(start)
-        self._pausing = False
+        self._pausing = self._again = False
         attempt = f" (attempt {start.trial.attempt})" if start.trial.attempt > 1 else ""
         self._say(entry, f"{said}{attempt}{' on ' + ', '.join(where) if where else ''}")
 

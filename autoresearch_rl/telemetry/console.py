@@ -193,8 +193,11 @@ class PlainSink:
                 why = f": {first_line(outcome.message)}" if outcome.message and outcome.status is not Status.OK else ""
                 cost = self._tally.meter.ended.get("usd", 0.0)
                 price = f" for {of_limit('usd', cost, None)}" if cost > 0 else ""
-                return f"trial {record.number} {outcome.status} after {duration(outcome.elapsed_s)}{price}{score}{why}"
+                after = f" after {duration(outcome.elapsed_s)}" if outcome.elapsed_s > 0 else ""  # none: it was paused
+                return f"trial {record.number} {outcome.status}{after}{price}{score}{why}"
             case Decide(decision=decision):
+                if decision.reason.partition(":")[0] in (Status.CANCELLED, Status.REJECTED, Status.TIMEOUT, Status.FAILED):
+                    return ""  # no score: the line before has said all there is
                 return f"trial {decision.candidate} {decision.verdict}: {first_line(decision.reason)}"
             case _:
                 return _notice(record, self._tally)
@@ -214,6 +217,8 @@ def _notice(record: Record | Reported, tally: Tally) -> str:
         case Spare(order=order, number=trial):
             return f"trial {trial} would have been cancelled (control group): {first_line(order.reason)}"
         case OrderTrial(order=order, number=trial):
+            if order.kind == "pause" or trial in tally.paused:
+                return ""  # the next line says that it was done, and why
             return f"trial {trial} is told to {order.kind}: {first_line(order.reason)}"
         case Incomparable(number=trial, then=then, reason=said):
             what = {"again": "is measured again, alone", "fail": "has failed", "accept": "counts as it is"}[then]

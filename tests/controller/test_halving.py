@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,8 @@ def test_a_better_leader_lets_fewer_go_on() -> None:
 def test_no_more_than_most_pass_however_hopeful() -> None:
     rule = HalvingRule(rungs=(0.1,), keep=(0.1,), most=(0.3,))
     told = begun(rule, (1.5,))
-    assert [told.run(number, falling(0.5))[0] for number in range(10, 20)] == [5] * 10
-    assert told.revive(*range(10, 20)) == told.revive(*range(10, 20), ending=True) == [10, 11, 12]
+    assert [told.run(number, falling(0.5))[0] for number in range(10, 20)] == [STEPS] * 2 + [5] * 8
+    assert told.revive(*range(10, 20)) == told.revive(*range(10, 20), ending=True) == [12, 13]
 
 
 def test_without_a_leader_the_shares_alone_decide() -> None:
@@ -192,3 +193,14 @@ def test_what_is_hopeless_is_cancelled_between_rungs() -> None:
     assert order is not None
     assert count < 20
     assert "with a chance of " in order.reason
+
+
+def test_asking_who_goes_on_takes_milliseconds_with_thousands_paused() -> None:
+    told = begun(HalvingRule(keep=(0.01,) * 5, most=(0.01,) * 5), (0.5,))
+    numbers = list(range(1000, 2500))
+    for number in numbers:
+        assert told.ask(number, falling(0.5 + 0.0005 * (number - 1000))[:2]) is not None
+    began = time.process_time()
+    for ending in (False, True) * 5:
+        told.revive(*numbers, ending=ending)
+    assert (time.process_time() - began) / 10 < 0.05

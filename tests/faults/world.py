@@ -18,6 +18,7 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import limits_of
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -38,7 +39,7 @@ from autoresearch_rl.events import (
     StopCampaign,
     Terms,
 )
-from autoresearch_rl.metering import MICRO
+from autoresearch_rl.metering import MICRO, Meter
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import (
     Ask,
@@ -243,18 +244,9 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
     ],
 }
 KINDS = (
-    *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall"),
-    *(
-        "pause",
-        "pause-devices",
-        "pause-lost",
-        "halving",
-        "conditions",
-        "money",
-        "pause-money",
-        "money-devices",
-        "gpu-time-devices",
-    ),
+    *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall", "budget"),
+    *("pause", "pause-devices", "pause-lost", "pause-budget", "halving", "conditions"),
+    *("money", "pause-money", "money-devices", "gpu-time-devices"),
 )
 # A trial costs a dollar a second, takes nine at most, and there is enough for some of them.
 TIMEOUT_S = 9.0
@@ -290,6 +282,8 @@ class Scenario:
             more["resources"] = {"gpu": 1.0}
         if self.kind == "wall":
             more["max_wall_s"] = 6.0
+        if "budget" in self.kind:
+            more["max_usd"] = 33.0
         return Settings(
             keep=self.keep,
             concurrency=self.concurrency,
@@ -312,12 +306,20 @@ class Scenario:
     @property
     def limits(self) -> dict[str, Any]:
         """Changed when the campaign is resumed."""
+        if "budget" in self.kind:
+            return {"max_usd": 36.0}
         return {"max_trials": TRIALS + 2, "concurrency": 2} if self.kind == "limits" else {}
 
     def campaign(self, sources: Sources) -> Campaign:
         devices = {"gpu": (0,)} if self.has_gpu else {}
         request = {"gpu": 0.5} if self.has_gpu else {}
         return Campaign(self.settings, sources, direction="minimize", request=request, devices=devices)
+
+    @property
+    def terms(self) -> Terms:
+        """A second costs a dollar, and a trial may take 30."""
+        priced = {"usd_per_h": 3600.0, "released_usd_per_h": 3600.0} if "budget" in self.kind else {}
+        return Terms(limits=limits_of(self.settings), timeouts={"train": 30.0}, **priced)
 
     def policy(self) -> Uniform:
         return Uniform(fails=0.4 if self.kind == "policy-error" else 0.0)
@@ -391,7 +393,7 @@ class Story:
         )
         source = sources.add(FILES)
         if not entries:
-            return controller.run([opened(source, self.scenario.kind)])
+            return controller.run([replace(opened(source, self.scenario.kind), terms=self.scenario.terms)])
         limits = self.scenario.limits
         past = restore(campaign, entries, journal)
         controller.entries = past
@@ -406,7 +408,11 @@ class Story:
         known = sorted([*trials, *(trial.number for trial in campaign.log.view().pending)])
         assert known == list(range(len(known))), "numbering is complete"
         resumed = any(isinstance(entry.record, Resumed) for entry in entries)
-        if scenario.kind not in ("wall", "noise", *TERMS):  # these may end before all trials are done
+        if "budget" in scenario.kind:
+            check_budget(entries)
+            assert self.stop is not None
+            assert len(trials) == TRIALS or "(controller.max_usd)" in self.stop.reason
+        if scenario.kind not in ("wall", "noise", "budget", "pause-budget", *TERMS):  # these may end before all trials are done
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
@@ -436,6 +442,15 @@ def opened(source: str, kind: str) -> Opened:
         terms=TERMS.get(kind, Terms()),
         max_trials=TRIALS,
     )
+
+
+def check_budget(entries: Sequence[Entry]) -> None:
+    """Whatever happened, what was spent and what might yet be fitted into the limit of then."""
+    meter = Meter()
+    for entry in entries:
+        meter.feed(entry.record, entry.elapsed_s)
+        most = meter.spent.get("usd", 0) + sum(amounts["usd"] for amounts in meter.reserved())
+        assert most <= meter.limits["max_usd"] * MICRO, f"after line {entry.seq}"
 
 
 def check_waiting(entries: Sequence[Entry]) -> None:
