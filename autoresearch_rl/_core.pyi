@@ -26,17 +26,21 @@ __all__ = [
 ]
 
 __version__: str
+"""Version of the crate."""
 
 @final
 class Grant:
-    """Resources granted to a request: amounts by name, and concrete device indices where the name has devices."""
+    """Resources granted to a request."""
 
     @property
-    def key(self) -> int: ...
+    def key(self) -> int:
+        """Key of the request."""
     @property
-    def amounts(self) -> dict[str, float]: ...
+    def amounts(self) -> dict[str, float]:
+        """Amounts by name, in the units of the capacity; of devices their number, or the share of one."""
     @property
-    def devices(self) -> dict[str, tuple[int, ...]]: ...
+    def devices(self) -> dict[str, tuple[int, ...]]:
+        """Indices of the devices by name, for the names that have devices."""
 
 @final
 class Pool:
@@ -46,6 +50,9 @@ class Pool:
     one device, other requests for devices must be whole. A name in both mappings must have the number of its devices as
     capacity. Amounts are kept in integer millionths, at most 1e12; an amount of 0 is as good as none. Raises PoolError on
     amounts that are negative, not finite or too large, and on a device listed twice.
+
+    How long holders hold is unknown. A request that is not the oldest starts only if in every order in which today's holders may
+    release, the oldest starts as early as it would without it: EASY backfilling (Mu'alem and Feitelson, 2001) without run times.
     """
 
     def __new__(cls, capacity: Mapping[str, float], devices: Mapping[str, Sequence[int]] | None = ...) -> Pool: ...
@@ -59,28 +66,37 @@ class Pool:
         Raises PoolError if it holds nothing, or nothing of one of the names.
         """
     @property
-    def waiting(self) -> list[int]: ...
+    def waiting(self) -> list[int]:
+        """Keys that wait, oldest first."""
     @property
-    def holding(self) -> list[int]: ...
+    def holding(self) -> list[int]:
+        """Keys that hold something, in ascending order."""
     @property
-    def free(self) -> dict[str, float]: ...
+    def free(self) -> dict[str, float]:
+        """What nobody holds, by name."""
 
 @final
 class Forecast:
-    """Predictive distribution of a metric at `target_step`; `informative` is False where the curve says nothing yet."""
+    """Predictive distribution of a metric at `target_step`, in the metric's unit: Student's t with two degrees of freedom."""
 
     @property
-    def mean(self) -> float: ...
+    def mean(self) -> float:
+        """Weighted mean of what the families of curves predict."""
     @property
-    def lo90(self) -> float: ...
+    def lo90(self) -> float:
+        """Quantile of 0.05."""
     @property
-    def hi90(self) -> float: ...
+    def hi90(self) -> float:
+        """Quantile of 0.95."""
     @property
-    def target_step(self) -> float: ...
+    def target_step(self) -> float:
+        """Step that is forecast, in the unit of the reports'."""
     @property
-    def points(self) -> int: ...
+    def points(self) -> int:
+        """Finite reports used."""
     @property
-    def informative(self) -> bool: ...
+    def informative(self) -> bool:
+        """Whether the curve says anything yet: four points or more, with spread."""
     @property
     def evidence(self) -> tuple[float, ...]:
         """Spread of the curve's values, then what the width was derived from relative to it; empty if not informative."""
@@ -108,6 +124,9 @@ def forecast(
     used. `direction` is `minimize` or `maximize`, `families` is `all` or `power_law`. The result is finite, and not informative
     with fewer than four points or without spread. Raises ForecastError on unequal lengths, steps that decrease, no finite point
     at all, a target that is not finite or lies before the last step, and an unknown direction or families.
+
+    Families as in Domhan, Springenberg and Hutter (2015), fitted by variable projection (Golub and Pereyra, 1973) over grids; how
+    they are weighed and how the width was learned is in docs/reference/forecasts.md.
     """
 
 def forecasts(
@@ -159,7 +178,11 @@ def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
     """
 
 def diff(before: str, after: str, path: str = ...) -> str:
-    """Canonical unified diff with three lines of context; empty if the texts are equal. `path` is one line without tabs."""
+    """Canonical unified diff (as `diff -u`, POSIX.1-2024) with three lines of context; empty if the texts are equal.
+
+    Only a line feed ends a line. `apply_patch({path: before}, diff(before, after, path))` leads to `after`, unless that brings in
+    characters that no patch may. `path` is one line without tabs.
+    """
 
 def reintroduced(patch: str, history: Sequence[str]) -> list[tuple[str, int]]:
     """Lines that `patch` adds and that a patch of `history` (oldest first) removed, each with the index of the last that did.
@@ -171,20 +194,24 @@ def reintroduced(patch: str, history: Sequence[str]) -> list[tuple[str, int]]:
 
 @final
 class Sealed:
-    """A file that was copied and hashed in one pass: path relative to the destination, size, SHA-256 in hex."""
+    """A file that was copied and hashed in one pass."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Path relative to the destination."""
     @property
-    def bytes(self) -> int: ...
+    def bytes(self) -> int:
+        """Size."""
     @property
-    def sha256(self) -> str: ...
+    def sha256(self) -> str:
+        """SHA-256 (FIPS 180-4) in hex."""
 
 def seal_file(source: str, name: str, destination: str, format: str, max_bytes: int) -> Sealed:
     """Copies the regular file `name` below folder `source` to `destination`, checking and hashing it in one pass.
 
     No symlink is followed in any component below `source`; one hard link only; at most `max_bytes`. `format` is `npy`,
-    `npz` (no object arrays), `json`, `jsonl`, `safetensors`, `text` (UTF-8) or `binary`. Raises SealError.
+    `npz` (NEP 1, no object arrays), `json`, `jsonl` (RFC 8259, finite numbers), `safetensors`, `text` (UTF-8) or `binary`.
+    Raises SealError with the code `missing`, `too_large`, `not_regular`, `linked`, `bad_format` or `io`.
     """
 
 def seal_tree(source: str, destination: str, max_bytes: int, max_files: int) -> list[Sealed]:

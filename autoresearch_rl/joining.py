@@ -51,7 +51,7 @@ def remarked(outcome: Outcome, said: Sequence[Incomparable]) -> Outcome:
         said = said[:-1]
     remarks = [
         remark.reason if remark.then == "accept" else f"attempt {remark.attempt} did not count: {remark.reason}"
-        for remark in said
+        for remark in reversed(said)  # the latest first, which is what is shown where there is room for one line
     ]
     return replace(outcome, message="\n".join([*([outcome.message] if outcome.message else []), *remarks]))
 

@@ -142,17 +142,16 @@ class Meter:
         whole, place = self._terms.usd_per_h, self._terms.released_usd_per_h
         if whole is not None:  # who has the machine to itself pays for all places
             held = whole + (places - 1.0) * place
-            cost["usd"] = _micro(held / 3600 * held_s, rounded) + _micro(places * place / 3600 * after_s, rounded)
+            cost["usd"] = _micro((held * held_s + places * place * after_s) / 3600, rounded)
         return cost
 
     def _release(self, attempt: _Attempt, now_s: float) -> None:
         """From here on it only pays for its place; what was reserved for longer training is free."""
         attempt.released_s = now_s
-        left = self._cost(attempt.resources, 0.0, self._terms.timeouts.get("evaluate", 0.0), math.ceil)
-        used = self._cost(attempt.resources, now_s - attempt.begun_s, 0.0, round)
+        least = self._cost(attempt.resources, now_s - attempt.begun_s, self._terms.timeouts.get("evaluate", 0.0), math.ceil)
         if "max_trial_usd" in self.limits:
-            used.pop("usd", None)  # its reservation has nothing to do with time
-        attempt.reserved = {**attempt.reserved, **{name: amount + left.get(name, 0) for name, amount in used.items()}}
+            least.pop("usd", None)  # its reservation has nothing to do with time
+        attempt.reserved = {**attempt.reserved, **least}
 
     def _end(self, number: int, outcome: Outcome, now_s: float, *, goes_on: bool) -> None:
         attempt = self._attempts.pop(number, None)
@@ -191,7 +190,7 @@ def of_limit(name: str, amount: float, limit: float | None) -> str:
 def shown(name: str, amount: float) -> str:
     """The amount's number: cents, or two digits of what is less, up to millionths; whole tokens; tenths of a second below 100."""
     if name == "usd":
-        digits = 2 if amount >= 0.1 or amount <= 0 else min(6, 1 - math.floor(math.log10(amount)))
+        digits = 2 if amount >= 0.1 or amount < 1e-6 else min(6, 1 - math.floor(math.log10(amount)))
         text = f"{amount:,.{digits}f}"
         return text if digits == 2 else text.rstrip("0")
     return f"{amount:,.0f}" if name == "tokens" or amount >= 100 or amount == int(amount) else f"{amount:.1f}"

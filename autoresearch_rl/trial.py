@@ -233,9 +233,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left to spend, None where there is no limit: trials that may still be proposed, active wall seconds, GPU-seconds and
-    USD that are neither used nor reserved for trials that run or are about to, tokens of language models.
-    """
+    """What is left to spend, None where there is no limit; of GPU-seconds and USD what is neither used nor reserved for trials."""
 
     trials: int | None = None
     wall_s: float | None = None
@@ -311,10 +309,8 @@ class HistoryLog:
         self._index[trial.number] = len(self.settled)
         self.settled.append(Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-        if root in self._members:
-            self._members[root].append(trial.number)
-        elif root != trial.number:
-            self._members[root] = [*((root,) if root in self._index else ()), trial.number]
+        if root != trial.number or root in self._members:
+            self._members.setdefault(root, [root] if root in self._index else []).append(trial.number)
 
     def decide(self, decision: Decision) -> None:
         """Records the keep rule's decision."""

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from autoresearch_rl.events import AskPolicy, Decide, Entry, Opened, Proposed, Requested, Resumed, SettledEvent, StartTrial
+from autoresearch_rl.events import (
+    AskPolicy,
+    Decide,
+    Entry,
+    Incomparable,
+    Opened,
+    Proposed,
+    Record,
+    Reported,
+    Requested,
+    Resumed,
+    SettledEvent,
+    StartTrial,
+)
 from autoresearch_rl.trial import Proposal, Status
 
 PERSON = "person"
@@ -46,34 +59,22 @@ class Waits:
 
 
 class Waiting:
-    """Follows one campaign, entry by entry from `Opened` on."""
+    """Follows one campaign, entry by entry from `Opened` on.
+
+    Attributes:
+        trials: Those that wait, by number.
+        held: Proposals without a number (-1): the baseline has not settled, or `max_trials` leaves no trial for them.
+        numbers: How many trials have a number.
+    """
 
     def __init__(self) -> None:
-        self._trials: dict[int, Waits] = {}
-        self._held: list[Waits] = []
-        self._numbers, self._promised = 0, 0
+        self.trials: dict[int, Waits] = {}
+        self.held: list[Waits] = []
+        self.numbers = self._promised = 0
         self._most: float = math.inf
         self._leader = 0
         self._baseline_settled = False
         self._lost: int | None = None
-
-    @property
-    def trials(self) -> dict[int, Waits]:
-        """Those that wait, by number, in the order in which they came."""
-        self._number_held()
-        return self._trials
-
-    @property
-    def held(self) -> list[Waits]:
-        """Proposals without a number (-1): the baseline has not settled, or `max_trials` leaves no trial for them."""
-        self._number_held()
-        return self._held
-
-    @property
-    def numbers(self) -> int:
-        """How many trials have a number."""
-        self._number_held()
-        return self._numbers
 
     def feed(self, entry: Entry) -> Waits | None:
         """Takes an entry; returns what waits no longer, where it is a start."""
@@ -82,8 +83,19 @@ class Waiting:
             self._decide(record, entry)
             return None
         if not isinstance(record, StartTrial):
-            self._number_held()
+            self._number_held()  # what waited for the baseline comes after the repeats that were asked for when it settled
             self._lost = None
+        self._follow(entry, record)
+        if isinstance(record, Proposed | Requested | Resumed):
+            self._number_held()
+        if not isinstance(record, StartTrial):
+            return None
+        if record.trial.number not in self.trials:
+            self._number_held()
+        self.numbers = max(self.numbers, record.trial.number + 1)
+        return self.trials.pop(record.trial.number, None)
+
+    def _follow(self, entry: Entry, record: Record | Reported) -> None:
         match record:
             case Opened():
                 self._most = math.inf if record.max_trials is None else record.max_trials
@@ -92,25 +104,19 @@ class Waiting:
                 self._promised = count
             case Proposed(ask=ask, proposals=proposals):
                 self._promised = 0
-                self._held += [self._waits(entry, proposal, ask) for proposal in proposals]
+                self.held += [self._waits(entry, proposal, ask) for proposal in proposals]
             case Requested(request="enqueue"):
-                self._held.append(self._waits(entry, requested_proposal(record)))
+                self.held.append(self._waits(entry, requested_proposal(record)))
             case SettledEvent(number=number) if record.outcome.status is Status.LOST:
                 self._lost = number
-                self._trials[number] = Waits(number=number, at=entry.at, since_s=entry.elapsed_s, attempt=record.attempt + 1)
-            case SettledEvent():
-                self._baseline_settled = True
+                self.trials[number] = Waits(number=number, at=entry.at, since_s=entry.elapsed_s, attempt=record.attempt + 1)
+            case Incomparable(number=number, then="again"):
+                self.trials[number] = Waits(number=number, at=entry.at, since_s=entry.elapsed_s, attempt=record.attempt + 1)
             case Resumed(limits=limits):
                 most = limits.get("max_trials", self._most)
                 self._most, self._promised = math.inf if most is None else most, 0
-            case StartTrial(trial=trial):
-                if trial.number not in self._trials:
-                    self._number_held()
-                self._numbers = max(self._numbers, trial.number + 1)
-                return self._trials.pop(trial.number, None)
             case _:
                 pass
-        return None
 
     def _waits(self, entry: Entry, proposal: Proposal, ask: int = 0) -> Waits:
         parent = self._leader if proposal.parent is None else proposal.parent
@@ -118,19 +124,19 @@ class Waiting:
 
     def _decide(self, record: Decide, entry: Entry) -> None:
         if self._lost is not None:  # lost for good
-            self._trials.pop(self._lost, None)
+            self.trials.pop(self._lost, None)
         self._lost, self._baseline_settled = None, True
         if record.decision.leads:
             self._leader = record.decision.candidate
         for root in record.decision.repeats:
-            if self._numbers + self._promised < self._most:
+            if self.numbers + self._promised < self._most:
                 self._submit(Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, repeat_of=root))
 
     def _number_held(self) -> None:
-        self._held.sort(key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
-        while self._held and self._baseline_settled and self._numbers < self._most:
-            self._submit(self._held.pop(0))
+        self.held.sort(key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
+        while self.held and self._baseline_settled and self.numbers < self._most:
+            self._submit(self.held.pop(0))
 
     def _submit(self, waits: Waits) -> None:
-        self._trials[self._numbers] = replace(waits, number=self._numbers)
-        self._numbers += 1
+        self.trials[self.numbers] = replace(waits, number=self.numbers)
+        self.numbers += 1

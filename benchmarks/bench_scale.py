@@ -34,8 +34,13 @@ train_cmd: [/bin/true]
 objective: {metric: loss, direction: minimize}
 space: {x: {low: 0.0, high: 1.0}}
 """
+TARGET = """
+_target_: benchmarks.noop.Noop
+noise: 0.0
+die_at: {die_at}
+"""
 SINKS = "telemetry=[console,ledger,timeline]"
-KEEPS = {"strict": ["controller/keep=strict"], "noise": ["controller/keep=noise", "+target.noise=0.05"]}
+KEEPS = {"strict": ["controller/keep=strict"], "noise": ["controller/keep=noise", "target.noise=0.05"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +88,14 @@ def campaign(folder: Path, trials: int, overrides: Sequence[str]) -> Scale:
     (folder / "task").mkdir()
     (folder / "task" / "task.yaml").write_text(TASK)
     (folder / "task" / "train.py").write_text("# not run\n")
-    target = ["plugins=[benchmarks]", "~target.isolation", "target._target_=benchmarks.noop.Noop", f"+target.die_at={trials - 2}"]
+    (folder / "conf" / "target").mkdir(parents=True)
+    (folder / "conf" / "target" / "noop.yaml").write_text(TARGET.format(die_at=trials - 2))
+    target = ["plugins=[benchmarks]", "target=noop"]
     sinks = [SINKS, "+telemetry.gauge._target_=benchmarks.noop.Gauge"]
     limits = [f"controller.max_trials={trials}"]
-    code, _ = _arrl(folder, ["task.path=task", "hydra.run.dir=run", *target, *sinks, *limits, *overrides])
-    assert code == -9, f"the controller was to be killed, but ended with {code}"
+    options = ["task.path=task", "hydra.run.dir=run", *target, *sinks, *limits, *overrides]
+    code, _ = _arrl(folder, [*options, "--config-dir", str(folder / "conf")])
+    assert code == -9, f"the controller was to be killed, but ended with {code}: {(folder / 'out.txt').read_text()[-2000:]}"
     rows = [tuple(map(float, line.split("\t"))) for line in (folder / "run" / "gauge.tsv").read_text().splitlines()]
     at = {int(row[0]): row for row in rows}
     last = max(at)
@@ -100,15 +108,17 @@ def campaign(folder: Path, trials: int, overrides: Sequence[str]) -> Scale:
     return Scale(early_ms=cpu_ms(50, 150), late_ms=cpu_ms(last - wide, last), growth_b=growth_b)
 
 
-def measure_commands(folder: Path) -> Commands:
-    """Times `status` and `resume` on the campaign in `folder / "run"`."""
+def measure_commands(folder: Path, turns: int = 3) -> Commands:
+    """Times `status` and `resume` on the campaign in `folder / "run"`, the best of so many turns."""
     statuses, resumes = [], []
-    for turn in range(3):
+    for turn in range(turns):
         code, seconds = _arrl(folder, ["status", "run"])
         assert code == 0
         statuses.append(seconds)
         again = f"run-{turn}"
-        shutil.copytree(folder / "run", folder / again, symlinks=True)
+        shutil.copytree(folder / "run", folder / again, symlinks=True, ignore=shutil.ignore_patterns("trials"))
+        lost = max((folder / "run" / "trials").iterdir())
+        shutil.copytree(lost, folder / again / "trials" / lost.name)
         begun_s = time.time()
         code, seconds = _arrl(folder, ["resume", again, "plugins=[benchmarks]"])
         assert code == 0

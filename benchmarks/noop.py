@@ -33,6 +33,9 @@ class Noop:
             os.kill(os.getpid(), signal.SIGKILL)
         yield NoopSession(self._noise)
 
+    def price(self, resources: Mapping[str, float]) -> float | None:
+        return None
+
     def close(self) -> None:
         """There is nothing to kill."""
 

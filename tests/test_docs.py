@@ -262,7 +262,7 @@ def codes_of_broken_tasks(folder: Path) -> set[str]:
 def test_codes_of_refused_patches_and_outputs_are_listed() -> None:
     refused = page("reference/errors.md")
     listed = {code for row in rows(refused) for code in coded(row[0])}
-    files = [*(ROOT / "rust" / "patch").rglob("*.rs"), ROOT / "rust" / "seal.rs", ROOT / "rust" / "python" / "patch.rs"]
+    files = [*(ROOT / "rust" / "patch").rglob("*.rs"), ROOT / "rust" / "seal" / "error.rs", ROOT / "rust" / "python" / "patch.rs"]
     source = "".join(path.read_text() for path in files if path.name != "tests.rs")
     codes = set(re.findall(r'=> "([a-z_]+)",', source)) | set(re.findall(r'\(message, "([a-z_]+)"\)', source))
     assert len(codes) > 20

@@ -18,7 +18,7 @@ from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.spending import Spending
-from autoresearch_rl.controller.stopping import Ending, stop_rules, unfit
+from autoresearch_rl.controller.stopping import Ending, only_to_finish, stop_rules, unfit
 from autoresearch_rl.errors import PatchError
 from autoresearch_rl.events import (
     AskPolicy,
@@ -42,7 +42,6 @@ from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Proposal
 from autoresearch_rl.waiting import PERSON, requested_proposal
 
 _POLICY_ERRORS_IN_A_ROW = 3
-_SPARE_TIME = 1.25  # that the best paused trial gets at the end, over what it is expected to need
 
 
 class Campaign:
@@ -328,12 +327,11 @@ class Campaign:
         if self._ending is None and len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             limit_s = self.settings.max_wall_s
+            finishes = limit_s is None or elapsed_s < limit_s
+            if reason is None and limit_s is not None and finishes:
+                reason = only_to_finish(limit_s, elapsed_s, self._race.finish_s(history))
             if reason is not None:
-                self._end(Ending(reason, finishes=limit_s is None or elapsed_s < limit_s))
-            elif limit_s is not None and 0 < limit_s - elapsed_s <= _SPARE_TIME * self._race.finish_s(history):
-                left_s = limit_s - elapsed_s
-                reason = f"{left_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
-                self._end(Ending(reason, finishes=True))
+                self._end(Ending(reason, finishes=finishes))
 
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
@@ -365,7 +363,7 @@ class Campaign:
         given_up = not self._ordered.isdisjoint(self._race.paused)  # all at once, but they settle one by one
         if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
-        last = ending is not None or self._exhausted or self._left() <= 0
+        last = ending is not None or self._exhausted or self._left() <= self._reserve
         effects: list[Effect] = []
         for trial in self._race.revive(self.log.view(), ending=last, most=self._startable(), fits=self.spending.reserve):
             again = replace(trial, attempt=trial.attempt + 1)
@@ -378,7 +376,8 @@ class Campaign:
         """Cancels what is still paused at the end; the campaign stops when they have settled."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
         self._ordered.update(numbers)
-        order = Order(kind="cancel", reason=f"paused, and not taken up again before the end: {ending.reason}")
+        reason = "paused, and not worth going on with when no new trials came"
+        order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)
         return [OrderTrial(number=number, attempt=self._race.paused[number].attempt, order=order) for number in numbers]
 
     def _wanted(self) -> int:

@@ -158,7 +158,7 @@ def check_budgets(terms: Terms, gpus: float) -> list[Problem]:
     if "max_usd" in meter.limits and "usd" not in most:
         message = f"controller.max_usd={meter.limits['max_usd']:g}, but nothing says what a trial costs."
         remedy = (
-            "Say what an hour of what a trial holds costs, e.g. target.usd_per_h={trial: 0.10, gpu: 2.49} (0 if it is free), "
+            "Say what a trial costs an hour, e.g. target.usd_per_h={trial: 0.10, gpu: 2.49} (0 if it is free), "
             "or what a trial may cost at most: controller.max_trial_usd."
         )
         problems.append(Problem(code="budget-without-price", message=message, remedy=remedy))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from autoresearch_rl.controller.activity import Activity, activity, told
 from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Resumed, SettledEvent, StartTrial, StopCampaign
 from autoresearch_rl.joining import remarked
 from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Decision, History, HistoryLog, Outcome, Settled, Status, Trial
+from autoresearch_rl.waiting import Waiting
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Seen:
     running: dict[int, Trial] = field(default_factory=dict)
     paused: dict[int, Trial] = field(default_factory=dict)
     stop: StopCampaign | None = None
+    waiting: Waiting = field(default_factory=Waiting)
+    activity: Activity = field(default_factory=Activity)
     at: str = ""
     elapsed_s: float = 0.0
     meter: Meter = field(default_factory=Meter)
@@ -34,18 +39,22 @@ class Seen:
         """Takes one more entry into account."""
         self.at, self.elapsed_s = entry.at, entry.elapsed_s
         self.meter.feed(entry.record, entry.elapsed_s)
+        self.waiting.feed(entry)
+        self.activity.feed(entry)
         match entry.record:
             case StartTrial(trial=trial):
                 self.log.submit(trial)
                 self.running[trial.number] = trial
+                self.activity.orders.pop(trial.number, None)
                 self.paused.pop(trial.number, None)
                 self.stop = None
             case Paused(number=number):
                 self.paused[number] = self.running.pop(number)
             case SettledEvent(number=number, outcome=outcome):
                 trial = self.running.pop(number) if number in self.running else self.paused.pop(number)
-                outcome = replace(outcome, usage={**outcome.usage, **self.meter.ended})
-                self._ended = (trial, outcome)  # settled for good only if a decision follows: a lost attempt starts again
+                whole = self.activity.whole(number, outcome, checkpoints=self.opened.checkpoints)
+                whole = replace(whole, usage={**whole.usage, **self.meter.ended})
+                self._ended = (trial, whole)  # settled for good only if a decision follows: a lost attempt starts again
             case Incomparable(number=number):
                 self._remarks.setdefault(number, []).append(entry.record)
             case Decide(decision=decision):
@@ -65,7 +74,12 @@ class Seen:
 
 def read_campaign(run_dir: Path) -> Seen:
     """What the journal of a run directory says. Raises JournalError where there is none or it is broken."""
-    entries = read(run_dir)
+    return follow(read(run_dir), run_dir)
+
+
+def follow(entries: Iterable[Entry], run_dir: Path) -> Seen:
+    """What these entries of a run directory's journal say. Raises JournalError where there is none."""
+    entries = iter(entries)
     first = next(entries, None)
     if first is None or not isinstance(first.record, Opened):
         raise JournalError(f"{run_dir / 'journal.jsonl'} is empty: the campaign had not begun")
@@ -82,7 +96,7 @@ def show_status(run_dir: Path, *, last: int, as_json: bool) -> None:
     """Prints a campaign's state and its latest trials (all where `last` is 0), as a table or as one JSON object."""
     seen = read_campaign(run_dir)
     if as_json:
-        print(json.dumps(_summary(seen, last), indent=1))
+        print(json.dumps(_summary(seen, last) | activity(seen, run_dir), indent=1))
     else:
         _print(seen, run_dir, last)
 
@@ -150,10 +164,8 @@ def _print(seen: Seen, run_dir: Path, last: int) -> None:
         console.print(f"spent: {spent}", highlight=False)
     if history.leader is not None:
         console.print(f"best: trial {history.leader} with {seen.opened.metric} {_score(history):.6g}", highlight=False)
-    for trial in seen.running.values():
-        console.print(f"running: trial {trial.number}, attempt {trial.attempt}", highlight=False)
-    if seen.paused:
-        console.print(f"paused: trials {', '.join(str(number) for number in sorted(seen.paused))}", highlight=False)
+    for line in told(seen, run_dir):
+        console.print(escape(line), highlight=False)
     table = Table("trial", "status", "score", "decision", "reason", box=None, pad_edge=False)
     for row in _rows(history, last):
         score = "" if row["score"] is None else f"{row['score']:.6g}"

@@ -11,6 +11,7 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.events import StopCampaign
 from autoresearch_rl.trial import History, Outcome, Status
 
+_SPARE_TIME = 1.25  # that paused trials get at the end, over what they are expected to need
 _FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}
 
 
@@ -73,6 +74,13 @@ def failure_rate(limit: float, window: int) -> StopRule:
         return f"{len(failed)} of the last {window} trials failed (controller.max_failure_rate={limit:g}); the last one: {last}"
 
     return judge
+
+
+def only_to_finish(limit_s: float, elapsed_s: float, finish_s: float) -> str | None:
+    """Why only the best paused trial should go on, which is expected to be finished in `finish_s`; None if new ones may too."""
+    if limit_s - elapsed_s > _SPARE_TIME * finish_s:
+        return None
+    return f"{limit_s - elapsed_s:.0f} s are left, which the best paused trial needs (controller.max_wall_s={limit_s:g})"
 
 
 def stop_rules(settings: Settings) -> Sequence[StopRule]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from autoresearch_rl.errors import ConfigError, Problem
@@ -39,6 +40,7 @@ class Tpe:
         require_at_least(0, n_startup_trials, "policy.n_startup_trials")
         self._space, self._startup = space, n_startup_trials
         self._tried = Tried(space)
+        self._known: list[tuple[_Point, Any]] = []
 
     def propose(self, ask: Ask) -> Sequence[Proposal]:
         """Up to `ask.count` cells, none of them settled or pending; fewer where no more are left."""
@@ -54,11 +56,22 @@ class Tpe:
                 constant_liar=True,
             )
         points = _points(ask.history)
-        study = _study(sampler, [*(_frozen(self._space, point) for point in points), *_running(self._space, ask.history)])
+        study = _study(sampler, [*self._finished(points), *_running(self._space, ask.history)])
         said = f"tpe on {len(points)} results"
         return _draw(
             study, self._space, ask, self._tried.at(ask.history), lambda _: Proposal(params={}, source="tpe", rationale=said)
         )
+
+    def _finished(self, points: Sequence[_Point]) -> list[Any]:
+        """The points as finished trials; those of the ask before are used again where they are the same."""
+        known = self._known
+        del known[len(points) :]
+        for index, point in enumerate(points):
+            if index == len(known):
+                known.append((point, _frozen(self._space, point)))
+            elif known[index][0] != point:
+                known[index] = (point, _frozen(self._space, point))
+        return [trial for _, trial in known]
 
 
 class CmaEs:
@@ -285,7 +298,7 @@ def _frozen(
 
     active = space.active(point.params)
     counted = [p for p in parameters or space.parameters if p.name in active]
-    return create_trial(
+    trial = create_trial(
         state=TrialState.PRUNED if point.value is None else TrialState.COMPLETE,
         value=point.value,
         params={p.name: _encoded(p, point.params[p.name]) for p in counted},
@@ -293,6 +306,21 @@ def _frozen(
         system_attrs=dict(attributes or {}),
         intermediate_values=dict([point.curve] if point.curve else []),
     )
+    trial.__class__ = _shared()
+    return trial
+
+
+@cache
+def _shared() -> type[Any]:
+    from optuna.trial import FrozenTrial
+
+    class Shared(FrozenTrial):  # type: ignore[misc]
+        """A finished trial that a study need not copy whole: none changes more of it than its number."""
+
+        def __deepcopy__(self, memo: object) -> Shared:
+            return copy(self)
+
+    return Shared
 
 
 def _running(space: SearchSpace, history: History) -> list[Any]:

@@ -24,18 +24,21 @@ from autoresearch_rl.events import (
     Interrupted,
     Opened,
     OrderTrial,
+    Paused,
     Proposed,
     Record,
     Reported,
+    Requested,
     Resumed,
     SettledEvent,
+    Spare,
     StartTrial,
     StopCampaign,
 )
 from autoresearch_rl.metering import of_limit
 from autoresearch_rl.telemetry.console_view import View, summary, table
 from autoresearch_rl.telemetry.tally import Row, Tally
-from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings
+from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings, steps
 from autoresearch_rl.trial import Status
 
 _FRAMES_PER_S = 4.0
@@ -90,7 +93,7 @@ class LiveSink:
                 return
             self._ahead_s = entry.elapsed_s - time.monotonic()
             self._note(self._tally.feed(entry))
-            self._notice = _notice(entry.record) or self._notice
+            self._notice = _notice(entry.record, self._tally) or self._notice
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:
@@ -139,10 +142,13 @@ class PlainSink:
         record = entry.record
         if not self._tally.is_new(entry) or (isinstance(record, Reported) and not record.stage.startswith("waiting")):
             return
+        paused = isinstance(record, StartTrial) and record.trial.number in self._tally.paused
         self._tally.feed(entry)
         self._last_s = entry.elapsed_s
         self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
-        said = self._line(record) if self._now else ""
+        said = (
+            "" if not self._now else self._start(record, paused=paused) if isinstance(record, StartTrial) else self._line(record)
+        )
         if said:
             self._file.write(f"[{duration(entry.elapsed_s):>6}] {printable(said)}\n")
             self._file.flush()
@@ -158,6 +164,17 @@ class PlainSink:
             self._file.write(f"best: {printable(opened.metric)} {number(tally.best)}, trial {leader}{better}\n")
             self._file.flush()
 
+    def _start(self, start: StartTrial, *, paused: bool) -> str:
+        trial, proposal = start.trial, start.trial.proposal
+        if paused:
+            return f"trial {trial.number} goes on (attempt {trial.attempt})"
+        again = f" again (attempt {trial.attempt})" if trial.attempt > 1 else ""
+        if proposal.repeat_of is not None:
+            return f"trial {trial.number} repeats trial {proposal.repeat_of} under another seed{again}"
+        params = settings(proposal.params, self._tally.opened.defaults if self._tally.opened is not None else {})
+        patched = ", patched" if proposal.patch else ""
+        return f"trial {trial.number} starts{again}: {params} ({proposal.source}{patched})"
+
     def _line(self, record: Record | Reported) -> str:
         match record:
             case Reported():
@@ -166,31 +183,42 @@ class PlainSink:
                 limit = f"up to {record.max_trials} trials" if record.max_trials is not None else "no limit of trials"
                 policy = record.tags.get("policy", "?")
                 return f"campaign {record.campaign}: task {record.task}, policy {policy}, {limit}, in {self._run_dir}"
-            case StartTrial(trial=trial):
-                again = f" again (attempt {trial.attempt})" if trial.attempt > 1 else ""
-                defaults = self._tally.opened.defaults if self._tally.opened is not None else {}
-                repeat = f" as a repeat of trial {trial.proposal.repeat_of}" if trial.proposal.repeat_of is not None else ""
-                params = settings(trial.proposal.params, defaults)
-                return f"trial {trial.number} starts{again}{repeat}: {params} ({trial.proposal.source})"
+            case Paused(number=trial, part=part):
+                order = self._tally.paused[trial].order if trial in self._tally.paused else None
+                at = f" at {steps(part.curve.steps[-1], part.curve.step_target)}" if part.curve.steps else ""
+                return f"trial {trial} paused{at}" + (f": {first_line(order.reason)}" if order is not None else "")
             case SettledEvent(outcome=outcome):
                 metric = self._tally.opened.metric if self._tally.opened is not None else ""
                 score = f": {metric} {number(outcome.score)}" if outcome.score is not None else ""
                 why = f": {first_line(outcome.message)}" if outcome.message and outcome.status is not Status.OK else ""
                 cost = self._tally.meter.ended.get("usd", 0.0)
                 price = f" for {of_limit('usd', cost, None)}" if cost > 0 else ""
-                return f"trial {record.number} {outcome.status} after {duration(outcome.elapsed_s)}{price}{score}{why}"
+                after = f" after {duration(outcome.elapsed_s)}" if outcome.elapsed_s > 0 else ""  # none: it was paused
+                return f"trial {record.number} {outcome.status}{after}{price}{score}{why}"
             case Decide(decision=decision):
+                if decision.reason.partition(":")[0] in (Status.CANCELLED, Status.REJECTED, Status.TIMEOUT, Status.FAILED):
+                    return ""  # no score: the line before has said all there is
                 return f"trial {decision.candidate} {decision.verdict}: {first_line(decision.reason)}"
             case _:
-                return _notice(record)
+                return _notice(record, self._tally)
 
 
-def _notice(record: Record | Reported) -> str:
+def _notice(record: Record | Reported, tally: Tally) -> str:
     """What is worth a line beside the trials, empty for most records."""
     match record:
         case Proposed(error=said) if said:
             return f"the policy failed: {first_line(said)}"
+        case Requested(request="note", arguments=given):
+            return f"note: {first_line(str(given.get('text', '')))}"
+        case Requested(request="enqueue", arguments=given):
+            kept = len(tally.waiting.held) > 0 and tally.done > 0
+            when = "; it waits for a resume with more controller.max_trials" if kept else ""
+            return f"a person's proposal goes before all that waits: {settings(given.get('params', {}))}{when}"
+        case Spare(order=order, number=trial):
+            return f"trial {trial} would have been cancelled (control group): {first_line(order.reason)}"
         case OrderTrial(order=order, number=trial):
+            if order.kind == "pause" or trial in tally.paused:
+                return ""  # the next line says that it was done, and why
             return f"trial {trial} is told to {order.kind}: {first_line(order.reason)}"
         case Incomparable(number=trial, then=then, reason=said):
             what = {"again": "is measured again, alone", "fail": "has failed", "accept": "counts as it is"}[then]

@@ -15,10 +15,12 @@ from rich.text import Text
 
 from autoresearch_rl.events import Opened
 from autoresearch_rl.telemetry.tally import Row, Running, Tally
-from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings
+from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings, steps
 from autoresearch_rl.trial import Status
+from autoresearch_rl.waiting import PERSON, Waits
 
 _NARROW = 90
+_LISTED = 6
 _STYLES: Mapping[str, str] = {
     Status.OK: "green",
     Status.FAILED: "red",
@@ -65,9 +67,11 @@ def table(view: View) -> RenderableType:
         _best(view.tally, opened, view.width < _NARROW),
     ]
     running = sorted(view.tally.running.values(), key=lambda run: run.slot)
-    room = view.height - 15
+    aside = [_text(line, "dim") for line in _aside(view.tally)]
+    room = view.height - 15 - len(aside)
     if running:
         parts += "", _running(running[: max(1, room)], opened, view)
+    parts += aside
     recent = list(view.recent)[-max(1, min(len(view.recent), room - len(running))) :]
     if recent:
         parts += "", _recent(recent, opened, view.width < _NARROW)
@@ -153,9 +157,45 @@ def _running(running: Sequence[Running], opened: Opened, view: View) -> Renderab
         cells: list[RenderableType] = [str(run.trial.number), _text(run.stage or "starting"), _own_bar(run), number(value)]
         if not narrow:
             cells.append(duration(view.now_s - run.begun_s))
-            cells.append(_text(settings(run.trial.proposal.params, opened.defaults), "dim"))
+            cells.append(_text(_marks(run) + settings(run.trial.proposal.params, opened.defaults), "dim"))
         found.add_row(*cells)
     return found
+
+
+def _marks(run: Running) -> str:
+    """What sets an attempt apart from others that run."""
+    proposal = run.trial.proposal
+    marks = [f"repeats {proposal.repeat_of}"] if proposal.repeat_of is not None else []
+    marks += ["control group"] if run.spared else [f"told to {run.order.kind}"] if run.order is not None else []
+    marks += ["a person's"] if proposal.source == PERSON and not marks else []
+    marks += [f"attempt {run.trial.attempt}"] if run.trial.attempt > 1 else []
+    return f"[{', '.join(marks)}] " if marks else ""
+
+
+def _aside(tally: Tally) -> list[str]:
+    """A line on what waits and one on what is paused, where there is any."""
+    found = []
+    waiting = sorted(tally.waiting.trials.values(), key=lambda waits: not _is_of_a_person(waits))
+    if waiting or tally.waiting.held:
+        said = [f"{waits.number} (a person's)" if _is_of_a_person(waits) else str(waits.number) for waits in waiting[:_LISTED]]
+        said += [f"{len(waiting) - _LISTED} more"] if len(waiting) > _LISTED else []
+        said += [f"{len(tally.waiting.held)} without a trial yet"] if tally.waiting.held else []
+        found.append(f"waiting: {', '.join(said)}")
+    if tally.paused:
+        paused = [tally.paused[number] for number in sorted(tally.paused)]
+        said = [f"{run.trial.number}{_at(run)}" for run in paused[:_LISTED]]
+        said += [f"{len(paused) - _LISTED} more"] if len(paused) > _LISTED else []
+        found.append(f"paused: {', '.join(said)}")
+    return found
+
+
+def _is_of_a_person(waits: Waits) -> bool:
+    return waits.proposal is not None and waits.proposal.source == PERSON
+
+
+def _at(run: Running) -> str:
+    progress = run.progress
+    return f" at {steps(progress.step, progress.step_target)}" if progress is not None else ""
 
 
 def _own_bar(run: Running) -> RenderableType:
@@ -176,6 +216,8 @@ def _recent(rows: Sequence[Row], opened: Opened, narrow: bool) -> RenderableType
     for row in reversed(rows):
         status = Text(row.outcome.status, style=_STYLES.get(row.outcome.status, ""))
         reason = first_line(row.reason or row.outcome.message)
+        repeats = row.trial.proposal.repeat_of
+        reason = reason if repeats is None else f"(repeats {repeats}) {reason}"
         decision = Text.assemble((f"{row.said} ", _STYLES.get(row.said, "")), (reason, "dim"))
         if narrow and row.outcome.score is not None:
             decision = Text(row.said, style=_STYLES.get(row.said, ""))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autoresearch_rl.events import Opened
-from autoresearch_rl.telemetry.tally import Tally
+from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.telemetry.text import first_line, number, settings
-from autoresearch_rl.trial import ParamValue
+from autoresearch_rl.trial import ParamValue, Status
 
 
 def about(opened: Opened) -> str:
@@ -32,7 +32,28 @@ def summary(tally: Tally, best: Mapping[str, ParamValue]) -> str:
         parts.append(f"Trials: {counts or 'none'}.{spent} Ended: {_inline(tally.stop.reason)}")
     if tally.best is not None:
         parts.append(block("\n".join(settings({name: value}) for name, value in best.items())))
+    if tally.notes:
+        parts.append("Notes:\n" + "\n".join(f"- {_inline(f'{at[:19]} {first_line(text)}')}" for at, text in tally.notes))
     return "\n\n".join(part for part in parts if part)
+
+
+def result(row: Row) -> dict[str, object]:
+    """Tags that say what a settled trial came to, its name and description among them."""
+    trial, outcome, verdict = row.trial, row.outcome, row.outcome.verdict
+    said = [row.reason, trial.proposal.rationale, outcome.message]
+    note = "\n\n".join(block(part) for part in said if part)
+    return {
+        "status": outcome.status,
+        "message": outcome.message,
+        "verdict": verdict.kind if verdict is not None else None,
+        "tier": verdict.tier if verdict is not None else None,
+        "verdict.reason": verdict.reason if verdict is not None else None,
+        "usd": outcome.usage.get("usd"),
+        "decision": row.said,
+        "reason": row.reason,
+        "mlflow.note.content": note,
+        "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
+    }
 
 
 def block(text: str) -> str:

@@ -19,7 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Paused, Reported, Resumed, SettledEvent, StopCampaign
+from autoresearch_rl.events import (
+    Decide,
+    Entry,
+    Incomparable,
+    Opened,
+    Paused,
+    Reported,
+    Requested,
+    Resumed,
+    SettledEvent,
+    StopCampaign,
+)
 from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
@@ -98,6 +109,9 @@ class RunWriter:
                 self._lose(record, "incomparable", record.reason, entry.at)
             case Decide(decision=decision):
                 self._decide(decision, row)
+            case Requested(request="note"):
+                noted = {"note": self._tally.notes[-1][1], "mlflow.note.content": self._summary()}
+                self._parent_tags |= mlflow_values.tags(noted)
             case Resumed():
                 self._client.update_run(self._parent, status="RUNNING")
             case StopCampaign():
@@ -160,20 +174,13 @@ class RunWriter:
             self._client.log_text(self._parent, mlflow_values.encodable(opened.config), "config.yaml")
 
     def _end(self, entry: Entry, stop: StopCampaign) -> None:
-        spent = self._tally.meter.line(entry.elapsed_s)
-        self._parent_tags |= mlflow_values.tags(
-            {"reason": first_line(stop.reason), "spent": spent, "mlflow.note.content": self._summary()}
-        )
-        self._spend(entry.elapsed_s, millis(entry.at))
+        facts = {"reason": first_line(stop.reason), "mlflow.note.content": self._summary()}
+        self._parent_tags |= mlflow_values.tags({**facts, "spent": self._tally.meter.line(entry.elapsed_s)})
+        self._parent_points += mlflow_values.spent(self._tally, entry.elapsed_s, millis(entry.at))
         self.flush()
         self._client.set_terminated(
             self._parent, "FAILED" if stop.failed else "KILLED" if stop.interrupted else "FINISHED", millis(entry.at)
         )
-
-    def _spend(self, elapsed_s: float, at_ms: int) -> None:
-        """Notes what the campaign has spent so far."""
-        for name, amount in self._tally.meter.so_far(elapsed_s).items():
-            self._parent_points.append((f"spent/{name}", amount, at_ms, self._tally.done))
 
     def _lead(self, candidate: int) -> None:
         opened, best = self._tally.opened, self._tally.best
@@ -240,10 +247,10 @@ class RunWriter:
                 # Not by trial number: the point with the highest step is shown as the latest, also if a slower trial beat it.
                 self._parent_points.append(("best", self._tally.best, ended_ms, self._tally.done))
             self._parent_points.append(("trial_score", outcome.score, ended_ms, trial.number))
-        self._spend(row.elapsed_s, ended_ms)
+        self._parent_points += mlflow_values.spent(self._tally, row.elapsed_s, ended_ms)
         final |= {**outcome.metrics, "elapsed_s": outcome.elapsed_s}
         final |= {f"usage/{name}": amount for name, amount in outcome.usage.items()}
-        facts = self._final_facts(row)
+        facts = mlflow_notes.result(row)
         before = self._runs.get(trial.number)
         run = self._run_of(trial, row.begun_at, facts)
         if run.ended or run.attempt > trial.attempt:
@@ -255,23 +262,6 @@ class RunWriter:
         self._upload(run, trial.number, outcome.artifacts, row.said)
         self._client.set_terminated(run.id, _ENDS.get(outcome.status, "FAILED"), ended_ms)
         run.ended = True
-
-    def _final_facts(self, row: Row) -> dict[str, object]:
-        trial, outcome, verdict = row.trial, row.outcome, row.outcome.verdict
-        said = [row.reason, trial.proposal.rationale, outcome.message]
-        note = "\n\n".join(mlflow_notes.block(part) for part in said if part)
-        return {
-            "status": outcome.status,
-            "message": outcome.message,
-            "verdict": verdict.kind if verdict is not None else None,
-            "tier": verdict.tier if verdict is not None else None,
-            "verdict.reason": verdict.reason if verdict is not None else None,
-            "usd": outcome.usage.get("usd"),
-            "decision": row.said,
-            "reason": row.reason,
-            "mlflow.note.content": note,
-            "mlflow.runName": f"{trial.number:04d} {row.said if outcome.status is Status.OK else outcome.status}".strip(),
-        }
 
     def _pause(self, record: Paused) -> None:
         """An attempt was paused: its part of the curve is written, its run waits for the next attempt."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from autoresearch_rl.telemetry.tally import Tally
 from autoresearch_rl.telemetry.text import printable, shortened
 from autoresearch_rl.trial import Curve, Progress
 
@@ -60,6 +61,11 @@ def reported(progress: Progress, begun_ms: int) -> Iterator[Point]:
     for metric, value in progress.metrics.items():
         if math.isfinite(value):
             yield _point(metric, value, progress.step, progress.elapsed_s, begun_ms)
+
+
+def spent(tally: Tally, elapsed_s: float, at_ms: int) -> list[Point]:
+    """What a campaign has spent so far, as `spent/NAME` by number of settled trials."""
+    return [(f"spent/{name}", amount, at_ms, tally.done) for name, amount in tally.meter.so_far(elapsed_s).items()]
 
 
 def _point(metric: str, value: float, step: float, elapsed_s: float, begun_ms: int) -> Point:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
 from autoresearch_rl.events import (
@@ -12,19 +12,24 @@ from autoresearch_rl.events import (
     Event,
     Incomparable,
     Opened,
+    OrderTrial,
     Paused,
-    Proposed,
     Record,
     Released,
     Reported,
+    Requested,
     Resumed,
     SettledEvent,
+    Spare,
     StartTrial,
     StopCampaign,
 )
 from autoresearch_rl.joining import joined, remarked
 from autoresearch_rl.metering import Meter
-from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Status, Trial
+from autoresearch_rl.trial import Curve, Decision, Order, Outcome, Progress, Status, Trial
+from autoresearch_rl.waiting import Waiting, Waits
+
+_NOTES = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class Running:
         stage: Stage it is in, empty before the first.
         progress: Its latest report.
         resources: What it holds.
+        order: What it was told last.
+        spared: Whether the cancel rule would have cancelled it, but it is of the control group.
     """
 
     trial: Trial
@@ -49,6 +56,8 @@ class Running:
     stage: str = ""
     progress: Progress | None = None
     resources: dict[str, float] = field(default_factory=dict)
+    order: Order | None = None
+    spared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +99,8 @@ class Tally:
         stop: The last effect, None before it, and again after the campaign was resumed.
         running: Attempts that run, by trial number.
         paused: Attempts that wrote a checkpoint and wait to be taken up again, by trial number.
+        waiting: Trials that were proposed and have not started.
+        notes: What people noted last, as (UTC time, text).
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
         meter: What is spent.
@@ -103,9 +114,10 @@ class Tally:
         self.paused: dict[int, Running] = {}
         self.counts: Counter[Status] = Counter()
         self.leader: int | None = None
-        self._next_seq = self._numbers = self._slots = 0
+        self.waiting = Waiting()
+        self.notes: deque[tuple[str, str]] = deque(maxlen=_NOTES)
+        self._next_seq = self._slots = 0
         self._free: list[int] = []
-        self._submitted_s: dict[int, float] = {}
         self._parts: dict[int, list[Outcome]] = {}
         self._totals: dict[int, float] = {}  # by candidate: sum of its scores
         self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
@@ -147,12 +159,15 @@ class Tally:
         """
         self._next_seq = max(self._next_seq, entry.seq + 1)
         row = None
+        waits = self.waiting.feed(entry)
         if isinstance(entry.record, Event):
             row, self._held = self._held, None
             if row is not None and row.outcome.status is Status.LOST:
                 row = None
         if isinstance(entry.record, Decide):
-            return self._decide(entry.record.decision, entry.elapsed_s)
+            return self._decide(entry.record.decision)
+        if isinstance(entry.record, StartTrial):
+            self._start(entry, entry.record, waits)
         self._follow(entry, entry.record)
         return self._count(row)
 
@@ -166,11 +181,13 @@ class Tally:
         match record:
             case Opened():
                 self.opened = record
-                self._submit(1, entry.elapsed_s)
-            case Proposed():
-                self._submit(len(record.proposals), entry.elapsed_s)
-            case StartTrial():
-                self._start(entry, record)
+            case Requested(request="note"):
+                said = record.arguments
+                self.notes.append((str(said.get("at") or entry.at), str(said.get("text", ""))))
+            case OrderTrial() | Spare():
+                told = self._running(record.number, record.attempt)
+                if told is not None:
+                    told.order, told.spared = record.order, told.spared or isinstance(record, Spare)
             case Reported():
                 running = self._running(record.number, record.attempt)
                 if running is not None:
@@ -193,25 +210,19 @@ class Tally:
         running = self.running.get(number)
         return running if running is not None and running.trial.attempt == attempt else None
 
-    def _submit(self, count: int, elapsed_s: float) -> None:
-        """The reducer numbers trials in the order in which they come."""
-        for number in range(self._numbers, self._numbers + count):
-            self._submitted_s[number] = elapsed_s
-        self._numbers += count
-
-    def _start(self, entry: Entry, start: StartTrial) -> None:
+    def _start(self, entry: Entry, start: StartTrial, waits: Waits | None) -> None:
         number = start.trial.number
         if not self._free:
             self._slots += 1
             heapq.heappush(self._free, self._slots)
-        self._numbers = max(self._numbers, number + 1)
-        self.paused.pop(number, None)
+        paused = self.paused.pop(number, None)
+        since_s = paused.submitted_s if paused is not None else entry.elapsed_s
         self.running[number] = Running(
             trial=start.trial,
             slot=heapq.heappop(self._free),
             at=entry.at,
             begun_s=entry.elapsed_s,
-            submitted_s=self._submitted_s.pop(number, entry.elapsed_s),
+            submitted_s=since_s if waits is None else waits.since_s,
             resources=dict(start.resources),
         )
 
@@ -221,7 +232,7 @@ class Tally:
         if running is not None:
             del self.running[number]
             heapq.heappush(self._free, running.slot)
-            self._submitted_s[number] = entry.elapsed_s
+            running.submitted_s = entry.elapsed_s
         else:
             running = self.paused.pop(number, None)
         if running is None:
@@ -250,7 +261,7 @@ class Tally:
         if record.then == "again":
             self._held = None
 
-    def _decide(self, decision: Decision, elapsed_s: float) -> Row | None:
+    def _decide(self, decision: Decision) -> Row | None:
         row, self._held = self._held, None
         if row is not None and root(row.trial) != decision.candidate:
             row, self._held = None, row
@@ -258,13 +269,11 @@ class Tally:
             row = self._count(replace(row, decision=decision, outcome=_final(row.trial, row.outcome)))
         if decision.leads:
             self.leader = decision.candidate
-        self._submit(len(decision.repeats), elapsed_s)
         return row
 
     def _count(self, row: Row | None) -> Row | None:
         if row is not None:
             row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
-            self._submitted_s.pop(row.trial.number, None)
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
                 candidate = root(row.trial)

@@ -45,6 +45,11 @@ def duration(seconds: float) -> str:
     raise AssertionError(whole)  # 60 is the least that gets here
 
 
+def steps(step: float, target: float | None) -> str:
+    """How far training has come, as `step 40 of 100`."""
+    return f"step {number(step)}" + (f" of {number(target)}" if target is not None else "")
+
+
 def settings(params: Params, defaults: Mapping[str, object] | None = None) -> str:
     """Parameters as `lr=0.003 width=64`, printable; those that differ from `defaults` come first."""
     known = defaults or {}

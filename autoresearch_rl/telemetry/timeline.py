@@ -19,6 +19,7 @@ from autoresearch_rl.events import (
     Opened,
     Paused,
     Proposed,
+    Requested,
     Resumed,
     SettledEvent,
     StartTrial,
@@ -79,6 +80,9 @@ class TimelineSink:
                 self._started(self._tally.running[record.trial.number], elapsed_s)
             case SettledEvent() | Paused() if before is not None and before.trial.attempt == record.attempt:
                 self._left(before, record, elapsed_s)
+            case Requested(request="note" | "enqueue" as kind):
+                said = record.arguments.get("text") if kind == "note" else "a person's proposal is enqueued"
+                self._put(name=first_line(str(said)), ph="i", s="g", ts=_us(elapsed_s), tid=_PROPOSER, args={"request": kind})
             case Interrupted() | StopCampaign() | Resumed() | Failed():
                 text = record.reason if isinstance(record, StopCampaign) else type(record).__name__.lower()
                 self._put(name=first_line(text), ph="i", s="g", ts=_us(elapsed_s), tid=_PROPOSER)

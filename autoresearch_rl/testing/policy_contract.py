@@ -15,9 +15,11 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import ClassVar, Literal
 
+import numpy as np
 import pytest
 
 from autoresearch_rl.policy import Policy
@@ -25,6 +27,7 @@ from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.policy_campaign import Asked, Fresh, Simulated, simulate, through_json
 from autoresearch_rl.testing.policy_process import as_text
 from autoresearch_rl.trial import Ask, Curve, Outcome, Params, Proposal, Status
+from autoresearch_rl.waiting import PERSON
 
 SPACES: Mapping[str, SearchSpace] = {
     "mixed": SearchSpace.from_config(
@@ -170,6 +173,20 @@ class PolicyContract:
             assert all(space.check(proposal.params) == "" for proposal in asked.proposals)
             assert _answer(self.make(space), asked) == as_text(asked.proposals)
 
+    def test_trials_that_others_proposed_are_coped_with(self, space: SearchSpace) -> None:
+        """A person enqueues trials that the policy did not propose, patched ones too, whose memo is empty."""
+        visited = simulate(_Visited(self.make(space), space), space, score, trials=2 * self.trials, concurrency=3, seed=11)
+        own = 0
+        for asked in visited.asks:
+            theirs = [proposal for proposal in asked.proposals if proposal.source == PERSON]
+            proposed = asked.proposals[len(theirs) :]
+            assert all(space.check(proposal.params) == "" for proposal in proposed)
+            if asked.count > len(theirs):
+                fresh = self.make(space).propose(replace(asked.ask(), count=asked.count - len(theirs)))
+                assert as_text(fresh) == as_text(proposed)
+            own += len(proposed)
+        assert own > 0
+
     def test_a_small_space_comes_to_an_end(self) -> None:
         """All cells are tried, each once, and then nothing is proposed; a policy that repeats cells just does not hang."""
         space = SPACES["finite"]
@@ -212,6 +229,23 @@ class _Drawing:
 
     def propose(self, ask: Ask) -> Sequence[Proposal]:
         return [Proposal(params=self._space.sample(ask.rng), source="drawing") for _ in range(ask.count)]
+
+
+class _Visited:
+    """A policy beside which a person proposes something at every third ask."""
+
+    def __init__(self, policy: Policy, space: SearchSpace) -> None:
+        self._policy, self._space = policy, space
+
+    def propose(self, ask: Ask) -> Sequence[Proposal]:
+        seen = len(ask.history) + len(ask.history.pending)
+        theirs: list[Proposal] = []
+        if seen % 3 == 1:
+            params = self._space.sample(np.random.default_rng(seen))
+            patch = "a patch" if seen % 2 else ""
+            theirs = [Proposal(params=params, patch=patch, parent=0, source=PERSON, rationale="I think so")]
+        rest = ask.count - len(theirs)
+        return [*theirs, *(self._policy.propose(replace(ask, count=rest)) if rest else ())]
 
 
 def _answer(policy: Policy, asked: Asked) -> str:

@@ -75,6 +75,13 @@ class TargetContract:
             return session.run(job, report)
 
     # ---------------------------------------------------------------- contract
+    def test_a_price_is_usd_from_zero_or_unknown(self, target: Target) -> None:
+        """A place alone costs no more than with all that a trial may hold."""
+        place, whole = target.price({"trial": 1.0}), target.price({"trial": 1.0, "cpu": 1.0, "gpu": 1.0})
+        for usd_per_h in (place, whole):
+            assert usd_per_h is None or 0.0 <= usd_per_h < float("inf")
+        assert place is None or (whole is not None and place <= whole)
+
     def test_exit_code_and_usage(self, target: Target, tmp_path: Path) -> None:
         """The exit code is the stage's own, and what it used is told."""
         result = self.run(target, self.script(tmp_path, "raise SystemExit(7)"))

@@ -163,7 +163,9 @@ fn curve() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, f64)> {
 proptest! {
     #[test]
     fn quantiles_rise_and_everything_is_finite((steps, values, target) in curve(), mut ps in prop::collection::vec(1e-9..1.0f64, 2..6)) {
-        prop_assume!(values.iter().any(|value| value.is_finite()));
+        if !values.iter().any(|value| value.is_finite()) {
+            return Ok(());
+        }
         let forecast = made(&steps, &values, target);
         ps.retain(|p| *p < 1.0);
         ps.sort_by(f64::total_cmp);
@@ -177,8 +179,10 @@ proptest! {
 
     #[test]
     fn directions_mirror_each_other((steps, values, target) in curve(), value in -1.0..1.0f64) {
-        prop_assume!(values.iter().any(|value| value.is_finite()));
-        prop_assume!(values.iter().any(|value| *value < -1.0 || *value > 0.0)); // else they may be scores, which end at 1
+        // Finite ones within -1 to 0 may be scores, which end at 1.
+        if !values.iter().any(|value| value.is_finite() && (*value < -1.0 || *value > 0.0)) {
+            return Ok(());
+        }
         let mirrored: Vec<f64> = values.iter().map(|value| -value).collect();
         let down = made(&steps, &values, target);
         let up = forecast(Curve { steps: &steps, values: &mirrored }, target, &[], Direction::Maximize, Families::All).unwrap();

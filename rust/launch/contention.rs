@@ -18,8 +18,8 @@ use super::tree;
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
-/// A look is taken once that many times the last one's duration have passed: it must not be what it measures.
-const RARELY: u32 = 50;
+/// A look is taken once that many times the CPU time of the last one have passed: it must not be what it measures.
+const RARELY: u32 = 10;
 
 /// What is known of one stage; to be asked to `look` now and then.
 pub(super) struct Contention {
@@ -57,7 +57,7 @@ impl Contention {
 
     /// Looks at all threads of the stage, as long as it is not too soon; to be called too before a process is waited for.
     pub(super) fn look(&mut self) {
-        let now = Instant::now();
+        let (now, spent) = (Instant::now(), own_cpu());
         if now < self.earliest {
             self.next = self.next.max(self.earliest);
             return;
@@ -70,8 +70,7 @@ impl Contention {
         }
         self.known |= !seen.is_empty();
         self.take(seen);
-        let after = Instant::now();
-        self.earliest = after + RARELY * (after - now);
+        self.earliest = Instant::now() + RARELY * own_cpu().saturating_sub(spent);
         if now >= self.next {
             self.interval = (2 * self.interval).min(LONGEST);
         }
@@ -103,6 +102,12 @@ impl Contention {
             after.steal_s - before.steal_s,
         ))
     }
+}
+
+/// CPU time of this process; wall time would be that of others too, where the CPU is contended.
+fn own_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// `work_s`: seconds that the stage's CPUs worked for whomever; `steal_s`: that they were taken away while they had work.

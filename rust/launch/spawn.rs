@@ -224,7 +224,11 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
-    /// Must run in a freshly forked child; allocates nothing and takes no lock.
+    /// Becomes the command.
+    ///
+    /// # Safety
+    /// To be called in a freshly forked child only, which it replaces or ends. It allocates nothing and takes no lock, because a
+    /// thread that is not in the child may hold it.
     unsafe fn start(&self) -> ! {
         libc::setsid();
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -266,6 +270,10 @@ impl Child<'_> {
         self.fail(IN_EXEC, worst)
     }
 
+    /// Tells the parent what failed, and ends.
+    ///
+    /// # Safety
+    /// As for `start`.
     unsafe fn fail(&self, step: i32, errno: i32) -> ! {
         let words = [step, errno];
         libc::write(self.failure, words.as_ptr().cast(), 8);
@@ -273,11 +281,18 @@ impl Child<'_> {
     }
 }
 
+/// What the last call of this thread failed with.
+///
+/// # Safety
+/// None is asked for; the address is this thread's own.
 unsafe fn errno() -> i32 {
     *libc::__errno_location()
 }
 
 /// Marks all descriptors from `first` on, whoever opened them.
+///
+/// # Safety
+/// To be called where nobody relies on them beyond the next `execve`: in a forked child.
 unsafe fn close_on_exec(first: RawFd) {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) != 0 {

@@ -152,6 +152,9 @@ fn what_looks_like_a_file_header_before_the_next_hunk_is_a_change() {
     let (before, after) = (format!("x\n-- a\n{middle}b\n"), format!("x\n++ a\n{middle}c\n"));
     let patch = "@@ -1,2 +1,2 @@\n x\n--- a\n+++ a\n@@ -12 +12 @@\n-b\n+c\n";
     assert_eq!(applied(&before, patch).unwrap(), after);
+    let miscounted = "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n-x\n+y\n--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-x\n+z\n";
+    let changed = apply(&files(&[("a.py", "x\n"), ("b.py", "x\n")]), miscounted);
+    assert_eq!(changed.unwrap(), files(&[("a.py", "y\n"), ("b.py", "z\n")]));
 }
 
 #[test]
@@ -263,6 +266,38 @@ fn a_patch_is_applied_wholly_or_refused() {
 #[test]
 fn whatever_is_read_ends_in_changes_or_a_sentence() {
     holds((spoiled(), text()), |((_, patch), text)| [patch, text].iter().for_each(|patch| properties::reads(patch)));
+}
+
+#[test]
+fn a_diff_leads_from_each_odd_text_to_each_other() {
+    let odd = [
+        "",
+        "\n",
+        "\n\n\n",
+        "x",
+        "x\n",
+        "x\r",
+        "\r\n",
+        "a\r\nb\r\n",
+        "a\r\nb",
+        "a\nb\r\nc\rd\n",
+        "\u{feff}x\n",
+        "\u{e9}e\u{301}\n\u{2028}x\u{85}\n",
+        "a\u{c}b\n\u{c}\n\u{c}\u{b}\n",
+        " \n\t\n\u{a0}\n",
+        "-- a\n++ b\n",
+        "-- \n- \n+ \n",
+        "- a/t.py\n+ b/t.py\n@ -1 +1 @\n",
+        "-- a/t.py\n++ b/t.py\n@@ -1 +1 @@\n-x\n+y\n",
+        "diff --git a/t.py b/u.py\nindex 12..34 120000\n",
+        "\\ No newline at end of file\nx",
+        "```\nx\n~~~\n```\n",
+        "<<<<<<< SEARCH\nx\n=======\ny\n>>>>>>> REPLACE\n",
+        "------ SEARCH\nx\n=======\ny\n++++++ REPLACE\n",
+        "*** Begin Patch\n*** Update File: t.py\n@@\n-x\n*** End Patch\n",
+        "** Begin Patch\n...\n# ... the rest ...\n",
+    ];
+    odd.iter().for_each(|before| odd.iter().for_each(|after| properties::diff_leads(before, after)));
 }
 
 #[test]

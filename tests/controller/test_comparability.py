@@ -89,7 +89,7 @@ def test_a_trial_that_never_can_be_compared_fails_without_a_score(tmp_path: Path
     lines = outcome.message.splitlines()
     assert lines[0].startswith("others kept its training from CPUs for 43 % of its time")
     assert lines[0].endswith("measured 3 times (controller.max_attempts)")
-    assert [line.split(":")[0] for line in lines[1:]] == ["attempt 1 did not count", "attempt 2 did not count"]
+    assert [line.split(":")[0] for line in lines[1:]] == ["attempt 2 did not count", "attempt 1 did not count"]
     assert sim.stop is not None
     assert not sim.stop.failed
 
@@ -107,7 +107,7 @@ def test_on_a_machine_that_is_never_quiet_the_baseline_is_taken_as_it_is(tmp_pat
     said = [(remark.number, remark.attempt, remark.then) for remark in records(sim, Incomparable)]
     assert said == [(0, 1, "again"), (0, 2, "again"), (0, 3, "accept"), (2, 1, "again")]
     assert settled(sim, 0).outcome.score == 0.9
-    assert "measured 3 times" in settled(sim, 0).outcome.message
+    assert "measured 3 times" in settled(sim, 0).outcome.message.splitlines()[0]
 
 
 def test_other_hardware_is_another_score(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_best_paused_trials_are_finished_at_the_end_and_the_rest_given_up(tm
     assert {number for number, outcome in outcomes.items() if outcome.status is Status.OK} == {0, 3, 6}, "losses 0, 1 and 2"
     assert [start.trial.attempt for start in records(sim, StartTrial) if start.trial.number == 3] == [1, 2]
     assert outcomes[1].status is Status.CANCELLED
-    assert outcomes[1].message.startswith("paused, and not taken up again before the end")
+    assert outcomes[1].message.startswith("paused, and not worth going on with")
     assert not sim.campaign.log.view().pending
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from autoresearch_rl.controller.forecasting import ForecastRule
+from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import check, run
+from autoresearch_rl.errors import ConfigError
+from autoresearch_rl.target.command import Command
 from tests.controller.plans import plan_of
 from tests.tasks import TRAIN, tiny_task
 
@@ -48,3 +55,66 @@ def test_time_budgeted_trials_get_whole_gpus(tmp_path: Path) -> None:
 
 def test_cancelling_with_reports_is_no_warning(tmp_path: Path) -> None:
     assert check(plan_of(tiny_task(tmp_path / "task"), cancel=ForecastRule()), tmp_path / "run") == []
+
+
+def priced(folder: Path, usd_per_h: dict[str, float] | None, **settings: Any) -> Plan:
+    task = tiny_task(folder / "task", **settings.pop("task", {}))
+    return replace(plan_of(task, **settings), target=Command(usd_per_h=usd_per_h))
+
+
+@pytest.mark.parametrize(
+    ("usd_per_h", "settings", "code", "said"),
+    [
+        (None, {"max_usd": 5.0}, "budget-without-price", "controller.max_usd=5, but nothing says what a trial costs"),
+        ({"gpu": 2.0}, {"max_usd": 5.0}, "budget-without-price", "nothing says what a trial costs"),
+        (None, {"max_gpu_s": 5.0}, "budget-without-gpu", "controller.max_gpu_s=5, but a trial takes no gpu"),
+        # 20 s each for training, prediction and evaluation
+        ({"trial": 180.0}, {"max_usd": 2.0}, "budget-too-small", "max_usd is 2.00, but one trial may take 3.00 USD"),
+        (None, {"max_usd": 2.0, "max_trial_usd": 2.5}, "budget-too-small", "max_usd is 2.00, but one trial may take 2.50 USD"),
+        (
+            {"gpu": 180.0, "trial": 180.0},
+            {"max_usd": 2.0, "resources": {"gpu": 2}, "task": {"resources": {"gpu": 1}}},
+            "budget-too-small",
+            "max_usd is 2.00, but one trial may take 5.00 USD",
+        ),
+        (
+            None,
+            {"max_gpu_s": 30.0, "resources": {"gpu": 2}, "task": {"resources": {"gpu": 1}}},
+            "budget-too-small",
+            "max_gpu_s is 30, but one trial may take 40 GPU-seconds",
+        ),
+    ],
+)
+def test_budgets_that_cannot_be_kept(tmp_path: Path, usd_per_h: Any, settings: Any, code: str, said: str) -> None:
+    (problem,) = check(priced(tmp_path, usd_per_h, **settings), tmp_path / "run")
+    assert (problem.code, problem.fatal) == (code, True)
+    assert said in problem.message
+    assert problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("usd_per_h", "settings"),
+    [
+        ({"trial": 0.0}, {"max_usd": 0.01}),
+        ({"trial": 180.0}, {"max_usd": 3.0}),
+        (None, {"max_usd": 3.0, "max_trial_usd": 3.0}),
+        (None, {"max_trial_usd": 3.0}),
+        (None, {"max_tokens": 1}),
+        (None, {"max_gpu_s": 40.0, "resources": {"gpu": 2}, "task": {"resources": {"gpu": 1}}}),
+    ],
+)
+def test_budgets_that_can(tmp_path: Path, usd_per_h: Any, settings: Any) -> None:
+    assert check(priced(tmp_path, usd_per_h, **settings), tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("prices", [{"gpu": -1}, {"gpu": "dear"}, {"gpu": float("inf")}, {"gpu": True}, {"": 1.0}, 2.5])
+def test_what_is_no_price_is_refused(prices: Any) -> None:
+    with pytest.raises(ConfigError, match=r"target-price.*usd_per_h.*null"):
+        Command(usd_per_h=prices)
+
+
+def test_a_trial_costs_what_of_it_has_a_price() -> None:
+    target = Command(usd_per_h={"gpu": 2.0, "trial": 0.5, "licence": 9.0})
+    assert target.price({"gpu": 0.5, "trial": 1.0, "cpu": 4.0}) == 1.5
+    assert target.price({"cpu": 4.0}) is None
+    assert Command().price({"gpu": 1.0}) is None

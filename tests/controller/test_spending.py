@@ -146,7 +146,7 @@ def by_hand(entries: Sequence[Entry]) -> tuple[float, float]:
 def test_nothing_may_ever_cost_more_than_is_left(
     seed: int, max_usd: float | None, max_gpu_s: float | None, cuts: list[float], concurrency: int
 ) -> None:
-    settings = {"max_usd": max_usd, "max_gpu_s": max_gpu_s, "concurrency": concurrency, "max_trials": 15}
+    settings: dict[str, Any] = {"max_usd": max_usd, "max_gpu_s": max_gpu_s, "concurrency": concurrency, "max_trials": 15}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sim = releasing(folder, seed, **settings)

@@ -23,8 +23,8 @@ from tests.test_cli import alive
 
 MAIN = "from autoresearch_rl.cli import main; main()"
 TRIALS = 5
-# A trial of the language model takes 20 s on a core of its own: the copy reads less text, all else is as it is.
-SHORTER = {"stdlib_lm": ("TOKENS = 500_000", "TOKENS = 20_000")}
+# A trial of the language model takes 20 s on a core: the copy reads less text, all else is as it is.
+SHORTER = {"stdlib_lm": ("TOKENS = 500_000", "TOKENS = 120_000")}
 WAYS: dict[str, Callable[[int], None]] = {
     "controller": lambda pid: os.kill(pid, signal.SIGKILL),
     "group": lambda pid: os.killpg(pid, signal.SIGKILL),

@@ -18,6 +18,7 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
+from autoresearch_rl.controller.spending import limits_of
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -36,7 +37,9 @@ from autoresearch_rl.events import (
     SettledEvent,
     StartTrial,
     StopCampaign,
+    Terms,
 )
+from autoresearch_rl.metering import MICRO, Meter
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import (
     Ask,
@@ -54,6 +57,7 @@ from autoresearch_rl.trial import (
     Status,
     Trial,
 )
+from autoresearch_rl.waiting import PERSON, Waiting
 from tests.controller.campaigns import FILES, SPACE, Condemning, ok
 
 ASK_S = 0.3
@@ -216,9 +220,12 @@ def made_up(start: StartTrial, lossy: bool = False) -> FakeRun:
     return FakeRun(seconds=seconds, outcome=ok((x - 0.3) ** 2, elapsed_s=seconds, curve=curve), reports=reports)
 
 
-def enqueue(name: str, x: float) -> Requested:
-    given = {"id": name, "request": "enqueue", "params": {"x": x}, "parent": 0, "patch": "", "rationale": "a hunch"}
-    return Requested(request="enqueue", arguments=given)
+PATCH = "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
+
+
+def wish(x: float, patch: str = "") -> Requested:
+    """A person's proposal, as the inbox has checked it."""
+    return Requested(request="enqueue", arguments={"request": "enqueue", "params": {"x": x}, "patch": patch, "parent": 0})
 
 
 OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
@@ -226,13 +233,29 @@ OUTSIDE: Mapping[str, Sequence[tuple[float, Event]]] = {
     "interrupt-twice": [(3.0, Interrupted(signal=2)), (3.05, Interrupted(signal=2, again=True))],
     "stop": [(3.0, Requested(request="stop", arguments={"request": "stop"}))],
     "failed": [(3.0, Failed(message="the evaluator crashed"))],
-    "enqueue": [(at_s, enqueue(name, x)) for at_s, name, x in ((0.1, "a", 0.11), (3.0, "b", 0.22), (3.1, "c", 0.33))],
     "pause-interrupt": [(3.0, Interrupted(signal=2))],
+    "enqueue": [  # before the baseline has settled, two at once, one whose patch is refused, and more than there are trials
+        (0.1, wish(0.3)),
+        (2.0, wish(0.4, PATCH)),
+        (2.0, wish(0.5)),
+        (3.0, wish(0.6, "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-y = 1\n+y = 2\n")),
+        (3.5, Requested(request="note", arguments={"request": "note", "text": "all of these at once"})),
+        *((4.0 + 0.1 * index, wish(0.05 * index)) for index in range(4)),
+    ],
 }
 KINDS = (
-    *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall"),
-    *("pause", "pause-devices", "pause-lost", "halving", "conditions"),
+    *("plain", "cancel", *OUTSIDE, "lost", "policy-error", "devices", "repeats", "noise", "limits", "wall", "budget"),
+    *("pause", "pause-devices", "pause-lost", "pause-budget", "halving", "conditions"),
+    *("money", "pause-money", "money-devices", "gpu-time-devices"),
 )
+# A trial costs a dollar a second, takes nine at most, and there is enough for some of them.
+TIMEOUT_S = 9.0
+TERMS = {
+    "money": Terms(limits={"max_usd": 16.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0),
+    "pause-money": Terms(limits={"max_usd": 11.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0),
+    "money-devices": Terms(limits={"max_usd": 11.0}, timeouts={"train": TIMEOUT_S}, usd_per_h=3600.0, released_usd_per_h=360.0),
+    "gpu-time-devices": Terms(limits={"max_gpu_s": 5.5}, timeouts={"train": TIMEOUT_S}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +282,8 @@ class Scenario:
             more["resources"] = {"gpu": 1.0}
         if self.kind == "wall":
             more["max_wall_s"] = 6.0
+        if "budget" in self.kind:
+            more["max_usd"] = 33.0
         return Settings(
             keep=self.keep,
             concurrency=self.concurrency,
@@ -281,6 +306,8 @@ class Scenario:
     @property
     def limits(self) -> dict[str, Any]:
         """Changed when the campaign is resumed."""
+        if "budget" in self.kind:
+            return {"max_usd": 36.0}
         return {"max_trials": TRIALS + 2, "concurrency": 2} if self.kind == "limits" else {}
 
     def campaign(self, sources: Sources) -> Campaign:
@@ -288,11 +315,19 @@ class Scenario:
         request = {"gpu": 0.5} if self.has_gpu else {}
         return Campaign(self.settings, sources, direction="minimize", request=request, devices=devices)
 
+    @property
+    def terms(self) -> Terms:
+        """A second costs a dollar, and a trial may take 30."""
+        priced = {"usd_per_h": 3600.0, "released_usd_per_h": 3600.0} if "budget" in self.kind else {}
+        return Terms(limits=limits_of(self.settings), timeouts={"train": 30.0}, **priced)
+
     def policy(self) -> Uniform:
         return Uniform(fails=0.4 if self.kind == "policy-error" else 0.0)
 
     def run_trial(self, start: StartTrial) -> FakeRun:
         run = made_up(start, lossy=self.kind.endswith("lost"))
+        if self.kind in TERMS:
+            run = replace(run, seconds=min(run.seconds, TIMEOUT_S), outcome=replace(run.outcome, elapsed_s=0.0))
         if self.kind != "conditions" or run.outcome.status is not Status.OK:
             return run
         disturbed = 0.3 * (
@@ -358,7 +393,7 @@ class Story:
         )
         source = sources.add(FILES)
         if not entries:
-            return controller.run([opened(source, self.scenario.kind)])
+            return controller.run([replace(opened(source, self.scenario.kind), terms=self.scenario.terms)])
         limits = self.scenario.limits
         past = restore(campaign, entries, journal)
         controller.entries = past
@@ -373,11 +408,20 @@ class Story:
         known = sorted([*trials, *(trial.number for trial in campaign.log.view().pending)])
         assert known == list(range(len(known))), "numbering is complete"
         resumed = any(isinstance(entry.record, Resumed) for entry in entries)
-        if scenario.kind not in ("wall", "noise"):  # these may end before all trials are done
+        if "budget" in scenario.kind:
+            check_budget(entries)
+            assert self.stop is not None
+            assert len(trials) == TRIALS or "(controller.max_usd)" in self.stop.reason
+        if scenario.kind not in ("wall", "noise", "budget", "pause-budget", *TERMS):  # these may end before all trials are done
             assert len(trials) == (TRIALS + 2 if scenario.limits and resumed else TRIALS)
         assert self.world.most_alive <= (2 if scenario.limits and resumed else 1) * scenario.concurrency
         check_attempts(entries, scenario.settings.max_attempts)
+        check_waiting(entries)
         assert [entry.elapsed_s for entry in entries] == sorted(entry.elapsed_s for entry in entries)
+        for name, most in TERMS.get(scenario.kind, Terms()).limits.items():
+            spent = campaign.spending.meter.spent.get(name.removeprefix("max_"), 0) / MICRO
+            obeying = scenario.concurrency * (0.2 if self.run_trial is None else 5.1)  # seconds, at a dollar each
+            assert spent <= most + obeying, "no budget is overdrawn by more than it takes to obey an order"
         statuses = {settled.trial.number: settled.outcome.status for settled in campaign.log.settled}
         assert statuses.get(0, Status.OK) is Status.OK
 
@@ -395,7 +439,34 @@ def opened(source: str, kind: str) -> Opened:
         defaults=SPACE.defaults,
         checkpoints=kind.startswith("pause") or kind == "halving",
         time_budgeted=kind == "conditions",
+        terms=TERMS.get(kind, Terms()),
+        max_trials=TRIALS,
     )
+
+
+def check_budget(entries: Sequence[Entry]) -> None:
+    """Whatever happened, what was spent and what might yet be fitted into the limit of then."""
+    meter = Meter()
+    for entry in entries:
+        meter.feed(entry.record, entry.elapsed_s)
+        most = meter.spent.get("usd", 0) + sum(amounts["usd"] for amounts in meter.reserved())
+        assert most <= meter.limits["max_usd"] * MICRO, f"after line {entry.seq}"
+
+
+def check_waiting(entries: Sequence[Entry]) -> None:
+    """A reader of the journal knows what waits as the reducer does, and what a person wants starts before all that waits."""
+    waiting = Waiting()
+    for entry in entries:
+        waits = waiting.feed(entry)
+        if not isinstance(entry.record, StartTrial) or entry.record.trial.attempt > 1:
+            continue
+        trial = entry.record.trial
+        assert waits is not None
+        assert (waits.number, waits.attempt, waits.repeat_of) == (trial.number, 1, trial.proposal.repeat_of)
+        assert waits.proposal is None or waits.proposal == trial.proposal
+        if trial.proposal.source != PERSON:
+            theirs = [other.number for other in waiting.trials.values() if other.proposal and other.proposal.source == PERSON]
+            assert not theirs, f"trial {trial.number} starts before {theirs}"
 
 
 def settled_for_good(entries: Sequence[Entry]) -> dict[int, SettledEvent]:

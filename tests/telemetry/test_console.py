@@ -180,14 +180,14 @@ def test_one_plain_line_for_each_start_end_and_decision() -> None:
     assert lines[1] == "[  0.0s] trial 0 starts: lr=0.01 width=32 note=plain (baseline)"
     assert lines[2] == "[  1.3s] trial 0 ok after 1.3s: accuracy 0.9"
     assert lines[3].startswith("[  1.3s] trial 0 keep: accuracy 0.9 beats")
-    assert any(re.search(r"trial 3 lost after .*: the node went away", line) for line in lines)
+    assert any(re.search(r"trial 3 lost: the node went away", line) for line in lines)
     assert any("trial 3 starts again (attempt 2)" in line for line in lines)
-    assert any("trial 5 starts as a repeat of trial 1" in line for line in lines)
+    assert any(line.endswith("trial 5 repeats trial 1 under another seed") for line in lines)
     assert lines[-3].endswith("the campaign ends: 6 trials reached")
     assert lines[-2] == "spent: 3.5 GPU-seconds, 15 tokens"
     assert re.fullmatch(r"best: accuracy 0\.\d+, trial 1, 0\.0\d+ better than the baseline", lines[-1])
     counts = [sum(f" {word}" in line for line in lines) for word in ("starts", "after", "keep:", "discard:")]
-    assert counts == [7, 7, 3, 3]
+    assert counts == [6, 6, 3, 2]
 
 
 def test_plain_lines_have_no_control_characters_and_no_markup_is_read() -> None:

@@ -154,7 +154,7 @@ def test_the_parent_shows_the_campaign(tmp_path: Path, mlflow_cache: Path) -> No
     assert tags["reason"] == "9 trials reached"
     note = tags["mlflow.note.content"]
     assert note.startswith(f"**`accuracy` {float(tags['best.score'])}** by trial {tags['best.trial']}; the baseline has 0.9.")
-    assert "Trials: 7 ok, 1 timeout, 1 cancelled. Ended: `9 trials reached`" in note
+    assert "Trials: 7 ok, 1 timeout, 1 cancelled. Spent: 5.5 GPU-seconds, 20 tokens. Ended: `9 trials reached`" in note
     assert f"\nlr={tags['best.lr']}\n" in note
     assert client(tmp_path).get_experiment(parent.info.experiment_id).tags["mlflow.note.content"].startswith("Campaigns that")
     text = client(tmp_path).download_artifacts(parent.info.run_id, "config.yaml", str(tmp_path))

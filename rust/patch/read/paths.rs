@@ -54,6 +54,12 @@ impl<'a> Paths<'a> {
         }
     }
 
+    /// Whether a file has a line; unknown ones may.
+    pub fn may_hold(self, path: &str, line: &str) -> bool {
+        let Self::Known(files) = self else { return true };
+        files.get(path).is_none_or(|text| text.lines().any(|other| other == line))
+    }
+
     fn known(self) -> String {
         let Self::Known(files) = self else { return String::new() };
         files.keys().map(String::as_str).collect::<Vec<_>>().join(", ")

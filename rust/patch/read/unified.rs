@@ -171,13 +171,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The two paths, if `lines` start with a file header; inside a hunk, where rows may look like one, only if a hunk's header
-    /// follows and these are not the very rows that the hunk's counts still ask for.
+    /// follows and these are not the very rows that the hunk's counts still ask for, of a line that the file has.
     fn file_header(&self, lines: &[&'a str]) -> Option<(&'a str, &'a str)> {
         let old = lines[0].strip_prefix("--- ")?;
         let new = lines.get(1)?.strip_prefix("+++ ")?;
         let is_header = match &self.region {
             Region::Hunk(open) => {
-                let rows = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
+                let asked = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
+                let rows = asked && self.path.is_none_or(|path| self.paths.may_hold(path, &lines[0][1..]));
                 !rows && lines.get(2).is_some_and(|line| line.starts_with("@@"))
             }
             _ => true,
