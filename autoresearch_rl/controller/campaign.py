@@ -113,8 +113,7 @@ class Campaign:
             case Released():
                 effects = self._start(self._pool.release(event.number, list(event.resources)))
             case Interrupted():
-                reason = "interrupted"
-                effects = self._end(Ending(reason, interrupted=True, signal=event.signal), order=True, kill=event.again)
+                effects = self._end(Ending("interrupted", interrupted=True, signal=event.signal), order=True, kill=event.again)
             case Requested(request="stop"):
                 effects = self._end(Ending("stopped on request", interrupted=True), order=True)
             case Requested(request="enqueue"):
@@ -182,19 +181,20 @@ class Campaign:
         effects = [] if remark is None else [remark]
         if remark is not None and remark.then == "again":
             self.spending.follow(remark)
+            self._race.spare(event.number)
             effects += self._free(event.number) + self._again(replace(trial, attempt=trial.attempt + 1))
             return effects + self._go_on(event.number)
         self._exhausted = False
         self._pace.settled(outcome.elapsed_s)
         self.log.settle(trial, outcome)
         self._race.settled(Settled(trial=trial, outcome=outcome), self.log.view())
-        for decision in self.settings.keep(self.log.view(), self.budget(elapsed_s)):
+        decisions = self.settings.keep(self.log.view(), self.budget(elapsed_s))
+        for decision in decisions:
             self.log.decide(decision)
             self._reserve = decision.reserve
             effects.append(Decide(decision=decision))
-            for root in decision.repeats:
-                effects += self._repeat(root)
         self._ask_whether_to_end(elapsed_s)
+        effects += [effect for decision in decisions for root in decision.repeats for effect in self._repeat(root)]
         effects += self._free(event.number) + self._go_on(event.number)
         if trial.number == 0 and (reason := unfit(outcome, self.settings, self._needed)):
             effects += self._end(Ending(reason, failed=True))
@@ -323,11 +323,12 @@ class Campaign:
 
     def _ask_whether_to_end(self, elapsed_s: float) -> None:
         """Asks the stop rules; to be called before anything is started."""
-        history = self.log.view()
-        if self._ending is None and len(history):
+        history, limit_s = self.log.view(), self.settings.max_wall_s
+        finishes = limit_s is None or elapsed_s < limit_s
+        if self._ending is not None:
+            self._ending.finishes &= finishes
+        elif len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
-            limit_s = self.settings.max_wall_s
-            finishes = limit_s is None or elapsed_s < limit_s
             if reason is None and limit_s is not None and finishes:
                 reason = only_to_finish(limit_s, elapsed_s, self._race.finish_s(history))
             if reason is not None:

@@ -153,6 +153,8 @@ class Live:
         entries = [self.journal.append(event, elapsed_s)]
         if isinstance(event, Requested):
             self._requests.done(event)
+        if isinstance(event, SettledEvent) and event.outcome.status is Status.CANCELLED:
+            drop_checkpoint(self.run_dir, event.number)  # not before it is journalled: a paused trial may yet go on from it
         effects = self.campaign.advance(event, elapsed_s, entries[0].seq)
         entries += [self.journal.append(effect, elapsed_s) for effect in effects]
         for effect in effects:
@@ -198,9 +200,8 @@ class Live:
                 self._end = effect
 
     def _dismiss(self, effect: OrderTrial) -> None:
-        """A paused trial runs nowhere: it settles at once, and its checkpoint goes."""
+        """A paused trial runs nowhere: it settles at once."""
         self._controls[effect.number, effect.attempt] = Control()
-        drop_checkpoint(self.run_dir, effect.number)
         outcome = Outcome(status=Status.CANCELLED, message=effect.order.reason)
         self.inbox.put(SettledEvent(number=effect.number, attempt=effect.attempt, outcome=outcome))
 

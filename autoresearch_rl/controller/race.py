@@ -63,6 +63,10 @@ class Race:
         self.paused[trial.number] = trial
         self.leave(trial, part)
 
+    def spare(self, number: int) -> None:
+        """A trial is measured again: it has come to its end once, and is not judged on its way there a second time."""
+        self._spared.add(number)
+
     def leave(self, trial: Trial, part: Outcome) -> None:
         """An attempt ended from whose checkpoint the next one may go on; its part counts where the task has checkpoints."""
         if self._checkpoints:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autoresearch_rl.controller.forecasting import ForecastRule
 from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.noise import NoiseRule
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -370,6 +371,14 @@ def test_devices_are_granted_concretely_and_never_twice(tmp_path: Path) -> None:
         elif isinstance(entry.record, SettledEvent):
             del held[entry.record.number]
     assert most_at_once(sim) == 3
+
+
+def test_no_repeat_is_started_once_a_stop_rule_has_spoken(tmp_path: Path) -> None:
+    rule = NoiseRule("loss", baseline_seeds=3)
+    sim = simulation(tmp_path, lambda _: FakeRun(seconds=5.0, outcome=ok(1.0)), keep=rule, max_wall_s=4.0, concurrency=3)
+    assert play(sim, tmp_path).reason == "4 s are over (controller.max_wall_s)"
+    assert [entry.record.trial.number for entry in sim.entries if isinstance(entry.record, StartTrial)] == [0]
+    assert [trial.number for trial in sim.campaign.log.view().pending] == [1, 2], "they wait for a resume"
 
 
 def test_nothing_is_started_once_the_wall_time_is_over(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from autoresearch_rl.controller.resuming import replay, takeover_events
-from autoresearch_rl.events import Interrupted, OrderTrial, Paused, Record, SettledEvent, Spare, StartTrial
+from autoresearch_rl.events import Incomparable, Interrupted, OrderTrial, Paused, Record, SettledEvent, Spare, StartTrial
 from autoresearch_rl.joining import joined
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Settled, StageSpan, Status
+from autoresearch_rl.trial import Conditions, Curve, History, Order, Outcome, Progress, Settled, StageSpan, Status
 from tests.controller.campaigns import Condemning, heavy_tail, ok, opened, simulation
 
 STEPS = 4
@@ -146,6 +146,34 @@ def test_what_is_paused_when_time_is_short_is_finished_and_nothing_new_begins(tm
     assert len(finished) == 2
     assert sim.now_s <= 14.0
     assert len(sim.campaign.log.settled) < 8
+
+
+def test_nothing_paused_is_taken_up_once_the_time_is_over_whatever_ended_the_campaign(tmp_path: Path) -> None:
+    """The time gets short at 22 s, so that only paused trials go on; there are more of them than there is time for."""
+    sim = play(tmp_path, PauseAtTwo(at_end=7), max_wall_s=27.0)
+    assert sim.stop is not None
+    assert "which the best paused trial needs" in sim.stop.reason
+    starts_s = [entry.elapsed_s for entry in sim.entries if isinstance(entry.record, StartTrial)]
+    assert 22.0 < max(starts_s) < 27.0
+    assert {outcome.status for outcome in settled(sim).values()} == {Status.OK, Status.CANCELLED}
+
+
+def test_what_is_measured_again_is_not_paused_again(tmp_path: Path) -> None:
+    """It has come to its end once, and has the machine to itself: it would wait for that, neither paused nor running."""
+
+    def disturbed(start: StartTrial) -> FakeRun:
+        anew = replace(start, trial=replace(start.trial, attempt=1)) if start.trial.attempt == 3 else start
+        made_up = piecewise(anew)
+        taken = 0.5 if (start.trial.number, start.trial.attempt) == (1, 2) else 0.0
+        conditions = Conditions(hardware="one", contention=taken)
+        return replace(made_up, outcome=replace(made_up.outcome, conditions=conditions))
+
+    sim = simulation(tmp_path, disturbed, cancel=PauseAtTwo(early=1, at_end=7), max_trials=8, concurrency=2)
+    sim.run([replace(opened(sim, tmp_path), checkpoints=True, time_budgeted=True)])
+    assert [(order.number, order.attempt) for order in records(sim, OrderTrial) if order.number == 1] == [(1, 1)]
+    assert [remark.attempt for remark in records(sim, Incomparable)] == [2]
+    assert settled(sim)[1].status is Status.OK
+    assert not sim.campaign.log.view().pending
 
 
 def test_a_campaign_that_is_interrupted_keeps_its_paused_trials_for_the_resume(tmp_path: Path) -> None:

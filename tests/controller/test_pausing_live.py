@@ -166,3 +166,34 @@ def test_what_is_never_taken_up_again_leaves_no_checkpoint(tmp_path: Path) -> No
     orders = [entry.record for entry in read(finished.run_dir) if isinstance(entry.record, OrderTrial)]
     assert [order.order.kind for order in orders] == ["pause", "pause", "pause", "cancel", "cancel", "cancel"]
     assert not list((finished.run_dir / "trials").glob("*/checkpoint"))
+
+
+def test_what_is_given_up_keeps_its_checkpoint_until_it_has_settled(tmp_path: Path) -> None:
+    interrupts = [signal.SIGINT]
+
+    class GivesUpFirst(PauseOnce):
+        gave_up = False
+
+        def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
+            if not ending or self.gave_up:
+                return super().revive(paused, history, ending=ending)
+            self.gave_up = True
+            for number in interrupts:  # just before the orders that give up the paused trials
+                os.kill(os.getpid(), number)
+            return ()
+
+    task = task_of(tmp_path / "task")
+
+    def plan() -> Any:
+        return plan_of(task, policy=Grid(space=task.search_space), cancel=GivesUpFirst(), max_trials=None)
+
+    assert go(plan(), tmp_path).stop.interrupted
+    orders = [entry.record for entry in read(tmp_path / "run") if isinstance(entry.record, OrderTrial)]
+    assert [order.number for order in orders if order.order.kind == "cancel"] == [1, 2, 3]
+    interrupts.clear()
+    finished = resume(plan(), tmp_path / "run", limits={}, cache_dir=tmp_path / "cache", announce=print)
+    assert {s.outcome.status for s in finished.history.settled} == {Status.OK}
+    for number in (1, 2, 3):
+        log = tmp_path / "run" / "trials" / f"{number:04d}" / "2" / "train.stdout.log"
+        assert log.read_text().startswith("from ")
+        assert not log.read_text().startswith("from 0")
