@@ -26,7 +26,8 @@ def campaign(run_dir: Path, effects: dict[int, float], max_trials: int) -> Simul
     score = noisy(effects)
 
     def run_trial(start: StartTrial) -> FakeRun:
-        return FakeRun(seconds=1.0, outcome=ok(score(root(start.trial), start.trial.seed), elapsed_s=1.0))
+        found = score(root(start.trial), start.trial.seed)
+        return FakeRun(seconds=1.0, outcome=ok(float(found), elapsed_s=1.0))
 
     sim = simulation(run_dir, run_trial, keep=NoiseRule("loss"), max_trials=max_trials)
     sources = Sources(Blobs(run_dir / "blobs"))
@@ -51,7 +52,7 @@ def test_a_leader_that_is_not_the_confirmed_one_hides_it_nowhere(tmp_path: Path,
     told = json.loads(capsys.readouterr().out)
     assert (told["leader"], told["confirmed"]) == (39, 10)
     assert {row["repeat_of"] for row in told["trials"]} == {None, 0, 10}
-    say_end(Finished(StopCampaign(reason="enough"), history, tmp_path), ui=False)
+    say_end(Finished(stop=StopCampaign(reason="enough"), history=history, run_dir=tmp_path), ui=False)
     end = capsys.readouterr().out
     assert "Best:  trial 39" in end
     mine = history.candidate(10)

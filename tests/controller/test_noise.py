@@ -123,7 +123,7 @@ def test_a_test_is_finished_although_others_that_were_measured_once_look_better(
 
     def score(candidate: int, under: int) -> float:
         lucky.append(under)
-        return noisy({}, seed)(candidate, under) - (30.0 if candidate >= 5 else 0.0) + (0.0 if under == lucky[0] else 4.0)
+        return float(noisy({}, seed)(candidate, under)) - (30.0 if candidate >= 5 else 0.0) + (0.0 if under == lucky[0] else 4.0)
 
     sim = play(tmp_path, score, max_trials=48)
     assert len(confirmed(sim)) == 2
