@@ -100,7 +100,7 @@ class LiveSink:
             self._note(self._tally.close())
         self._stack.close()
         if self._tally.opened is not None:
-            self._console.print(summary(self._tally, self._now_s(), self._run_dir))
+            self._console.print(summary(self._tally, self._now_s()))
 
     def _note(self, row: Row | None) -> None:
         if row is not None:
@@ -131,7 +131,7 @@ class PlainSink:
     def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
-        self._since, self._now, self._last_s = "", False, 0.0
+        self._since, self._now = "", False
 
     def __enter__(self) -> Self:
         self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
@@ -144,7 +144,6 @@ class PlainSink:
             return
         paused = isinstance(record, StartTrial) and record.trial.number in self._tally.paused
         self._tally.feed(entry)
-        self._last_s = entry.elapsed_s
         self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
         said = (
             "" if not self._now else self._start(record, paused=paused) if isinstance(record, StartTrial) else self._line(record)
@@ -154,15 +153,8 @@ class PlainSink:
             self._file.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        tally = self._tally
-        tally.close()
-        if spent := tally.meter.line(self._last_s):
-            self._file.write(f"spent: {spent}\n")
-        opened, leader, gain = tally.opened, tally.leader, tally.gain()
-        if opened is not None and leader is not None:
-            better = f", {abs(gain):.3g} {'better' if gain > 0 else 'worse'} than the baseline" if gain else ""
-            self._file.write(f"best: {printable(opened.metric)} {number(tally.best)}, trial {leader}{better}\n")
-            self._file.flush()
+        """What the campaign came to is said after it, where the spending, the leader and what is confirmed are known."""
+        self._tally.close()
 
     def _start(self, start: StartTrial, *, paused: bool) -> str:
         trial, proposal = start.trial, start.trial.proposal
