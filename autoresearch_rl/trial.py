@@ -384,7 +384,7 @@ class History:
         scores = [settled.outcome.score for settled in trials if settled.outcome.score is not None]
         n = len(scores)
         mean = sum(scores) / n if n else None
-        sd = (sum((score - sum(scores) / n) ** 2 for score in scores) / (n - 1)) ** 0.5 if n > 1 else None
+        sd = (sum((score - mean) ** 2 for score in scores) / (n - 1)) ** 0.5 if mean is not None and n > 1 else None
         return Candidate(number=number, trials=trials, n=n, mean=mean, sd=sd)
 
     @property

@@ -21,7 +21,7 @@ from benchmarks.rows import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 # Arguments that make one short; whole runs have none.
-QUICK = {"digits": ["2"], "keep": ["60"], "patch": ["--limit", "200"], "stopping": ["--seeds", "2"], "loop": [], "scale": []}
+QUICK = {"digits": ["2"], "keep": ["120"], "patch": ["--limit", "200"], "stopping": ["--seeds", "2"], "loop": [], "scale": []}
 LIMIT_S = 600
 
 
