@@ -132,6 +132,7 @@ class PlainSink:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
         self._since, self._now = "", False
+        self._told: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
@@ -182,7 +183,9 @@ class PlainSink:
             case SettledEvent(outcome=outcome):
                 metric = self._tally.opened.metric if self._tally.opened is not None else ""
                 score = f": {metric} {number(outcome.score)}" if outcome.score is not None else ""
-                why = f": {first_line(outcome.message)}" if outcome.message and outcome.status is not Status.OK else ""
+                told = self._told.pop(record.number, "")
+                said = outcome.status is Status.OK or not outcome.message or (told and told in outcome.message)
+                why = "" if said else f": {first_line(outcome.message)}"
                 cost = self._tally.meter.ended.get("usd", 0.0)
                 price = f" for {of_limit('usd', cost, None)}" if cost > 0 else ""
                 after = f" after {duration(outcome.elapsed_s)}" if outcome.elapsed_s > 0 else ""  # none: it was paused
@@ -191,6 +194,9 @@ class PlainSink:
                 if decision.reason.partition(":")[0] in (Status.CANCELLED, Status.REJECTED, Status.TIMEOUT, Status.FAILED):
                     return ""  # no score: the line before has said all there is
                 return f"trial {decision.candidate} {decision.verdict}: {first_line(decision.reason)}"
+            case OrderTrial(order=order, number=trial) if line := _notice(record, self._tally):
+                self._told[trial] = order.reason
+                return line
             case _:
                 return _notice(record, self._tally)
 

@@ -13,12 +13,13 @@ import pytest
 import rich.console
 from rich.cells import cell_len
 
-from autoresearch_rl.events import Decide, Entry, Failed, Interrupted, Proposed, Resumed, SettledEvent
+from autoresearch_rl.events import Decide, Entry, Failed, Interrupted, OrderTrial, Proposed, Resumed, SettledEvent
 from autoresearch_rl.telemetry.console import Console, LiveSink, PlainSink
 from autoresearch_rl.telemetry.console_view import View, summary, table
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.entries import HOSTILE, FakeCampaign
 from autoresearch_rl.testing.telemetry_contract import TelemetryContract
+from autoresearch_rl.trial import Order, Outcome, Status
 
 RUN_DIR = Path("runs/digits/2030-01-02_03-04-05")
 # What rich itself writes to redraw: colours, and moves of the cursor by whole lines.
@@ -192,6 +193,26 @@ def test_plain_lines_have_no_control_characters_and_no_markup_is_read() -> None:
     lines = plain(list(FakeCampaign(trials=13, hostile=f"[red]{HOSTILE}")))
     assert all(line.isprintable() for line in lines)
     assert any("[red]" in line for line in lines)
+
+
+def test_the_reason_of_an_order_is_said_once() -> None:
+    reason = "the chance to lead is 0.1 %"
+    entries = list(FakeCampaign(trials=2))
+    place = next(i for i, entry in enumerate(entries) if isinstance(entry.record, SettledEvent) and entry.record.number == 1)
+    settled, before = entries[place], entries[place - 1]
+    assert isinstance(settled.record, SettledEvent)
+    order = Entry(
+        seq=settled.seq,
+        at=before.at,
+        elapsed_s=1.0,
+        record=OrderTrial(number=1, attempt=1, order=Order(kind="cancel", reason=reason)),
+    )
+    for message, again in ((f"train: {reason}", False), ("it was killed", True)):
+        outcome = Outcome(status=Status.CANCELLED, elapsed_s=1.0, message=message)
+        end = replace(settled, seq=settled.seq + 1, record=replace(settled.record, outcome=outcome))
+        lines = plain([*entries[:place], order, end])
+        assert lines[-2].endswith(f"trial 1 is told to cancel: {reason}")
+        assert lines[-1].endswith(f"trial 1 cancelled after 1.0s{f': {message}' if again else ''}")
 
 
 def test_what_happened_before_a_resume_is_not_printed_again() -> None:
