@@ -150,11 +150,12 @@ def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
 
 BAD: list[tuple[str, list[str], str]] = [
     ("unknown option", ["policy=nonsense"], "policy/nonsense"),
-    ("unknown key", ["controller.max_trails=3"], "max_trails"),
+    ("unknown key", ["controller.max_trails=3"], "`arrl --cfg job` prints all keys"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
     ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    ("verb that is not first", ["policy=random", "validate"], "Write it first: arrl validate"),
     ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),

@@ -164,13 +164,15 @@ class NoiseRule:
         """Numbers to be measured once more each, and trials to be reserved for more of that.
 
         One pair at a time for a leader that is clearly ahead while the policy goes on; half of what is still needed for the first
-        of the top three that is affordable once nothing but the reserve is left. What is not needed then goes back to the policy.
+        of the top three that is affordable once nothing but the reserve is left, or of one that others overtook while it was
+        tested: its evidence is paid for. What is not needed then goes back to the policy.
         """
         comparisons = known.comparisons
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
-        top = [s.number for s in standings if self._is_promising(known, s)][:_TOP]
+        promising = [s.number for s in standings if self._is_promising(known, s)]
+        top = promising[:_TOP] + [number for number in promising[_TOP:] if number in comparisons.tests]
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
         least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
@@ -241,11 +243,11 @@ class NoiseRule:
         best = standings[0].number
         if number == leader:
             why = "" if best == number else f", as noise hides it from trial {best} and it is simpler or cheaper"
-            return "undecided", f"leads{why}; it is not tested against {against}", {}
+            return "undecided", f"leads{why}; it has not been tested against {against}", {}
         if not history.better(scored(history, number)[1], mean):
             return "discard", f"does not beat {against}", {}
         if number in [s.number for s in standings[:_TOP]]:
-            return "undecided", f"is among the best three; it is not tested against {against}", {}
+            return "undecided", f"is among the best three; it has not been tested against {against}", {}
         return "discard", f"beats {against}, but is not among the best three", {}
 
     def _unfit(self, last: Settled) -> str:
