@@ -114,7 +114,7 @@ class NoiseRule:
         candidate, mean = scored(history, root)
         proof = f"is the {'baseline' if root == 0 else 'first score'}"
         comparisons = Comparisons(alpha=self._alpha, seeds=self._seeds, reference=root, confirmed=root, proof=proof)
-        self._campaign = _Campaign(Ranking(root), comparisons)
+        self._campaign = _Campaign(Ranking(root, comparisons.scores), comparisons)
         self._campaign.ranking.follow(last.trial.proposal, last.trial.number)
         self._campaign.ranking.take(history, candidate)
         allowed = self._allowed(history, budget)
@@ -134,7 +134,7 @@ class NoiseRule:
         candidate, comparisons = history.candidate(root), known.comparisons
         assert candidate is not None
         compared_with = {comparisons.reference, comparisons.confirmed, *comparisons.beaten}
-        if root not in compared_with and any(settled.outcome.score is None for settled in candidate.trials):
+        if root not in compared_with and candidate.n < len(candidate.trials):
             known.out.add(root)
             comparisons.tests.pop(root, None)
             known.ranking.drop(root)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoresearch_rl.controller.comparing import ignores_seed
+from autoresearch_rl.controller.comparing import Scores, ignores_seed
 from autoresearch_rl.trial import Candidate, History, Proposal
 
 _KEPT = 64  # candidates that may still lead; the worst one beyond is dropped, so that a trial costs the same at any time
@@ -50,9 +50,11 @@ class Ranking:
 
     Attributes:
         reference: Number of the candidate that all are compared with; the first to be taken.
+        scores: Of all candidates.
     """
 
     reference: int
+    scores: Scores = field(default_factory=Scores)
     _standings: dict[int, Standing] = field(default_factory=dict)
     _lines: dict[int, int] = field(default_factory=dict)  # by trial, where there are any
     _better: int = 0
@@ -70,7 +72,7 @@ class Ranking:
         """Takes a candidate that has a score, after one of its trials has settled."""
         reference = history.candidate(self.reference)
         assert reference is not None
-        mine = _standing(candidate, reference, history.direction, self._lines.get(candidate.number, 0))
+        mine = self._standing(candidate, reference, -1.0 if history.direction == "minimize" else 1.0)
         self._standings[mine.number] = mine
         if candidate.n == 1 and (gain := self.gain(mine)) > 0:
             self._better += 1
@@ -123,6 +125,23 @@ class Ranking:
         cheapest = min(s.elapsed_s for s in simple)
         return next(s for s in simple if s.elapsed_s <= _AS_CHEAP * cheapest)
 
+    def _standing(self, candidate: Candidate, reference: Candidate, sign: float) -> Standing:
+        scores, theirs = _known(self.scores.of(candidate)), _known(self.scores.of(reference))
+        ignored, is_reference = ignores_seed(candidate), candidate.number == reference.number
+        again = [] if ignored and not is_reference else list(scores.values())[not is_reference :]
+        mean = math.fsum(again) / len(again) if again else 0.0
+        paired = [theirs[seed] for seed in scores if seed in theirs] or list(theirs.values())
+        return Standing(
+            number=candidate.number,
+            score=sign * math.fsum(scores.values()) / len(scores),
+            paired=sign * math.fsum(paired) / len(paired),
+            n=1 if ignored else len(scores),
+            lines=self._lines.get(candidate.number, 0),
+            elapsed_s=candidate.trials[0].outcome.elapsed_s,
+            squares=math.fsum((score - mean) ** 2 for score in again),
+            freedom=max(0, len(again) - 1),
+        )
+
     def _weigh(self) -> None:
         """Estimates both variances anew."""
         standings = self._standings.values()
@@ -142,26 +161,5 @@ class Ranking:
         return noise * spread / (standing.n * spread + noise)
 
 
-def _standing(candidate: Candidate, reference: Candidate, direction: str, lines: int) -> Standing:
-    scores, theirs = _scores(candidate), _scores(reference)
-    sign = -1.0 if direction == "minimize" else 1.0
-    again = list(scores.values())[candidate.number != reference.number :]
-    if candidate.number != reference.number and ignores_seed(candidate):
-        again = []
-    mean = math.fsum(again) / len(again) if again else 0.0
-    paired = [theirs[seed] for seed in scores if seed in theirs] or list(theirs.values())
-    return Standing(
-        number=candidate.number,
-        score=sign * math.fsum(scores.values()) / len(scores),
-        paired=sign * math.fsum(paired) / len(paired),
-        n=1 if ignores_seed(candidate) else len(scores),
-        lines=lines,
-        elapsed_s=candidate.trials[0].outcome.elapsed_s,
-        squares=math.fsum((score - mean) ** 2 for score in again),
-        freedom=max(0, len(again) - 1),
-    )
-
-
-def _scores(candidate: Candidate) -> dict[int, float]:
-    """By seed, in the order settled."""
-    return {s.trial.seed: s.outcome.score for s in candidate.trials if s.outcome.score is not None}
+def _known(scores: Mapping[int, float | None]) -> dict[int, float]:
+    return {seed: score for seed, score in scores.items() if score is not None}
