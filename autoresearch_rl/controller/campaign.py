@@ -265,18 +265,16 @@ class Campaign:
         return [] if held else self._admit(trial.number)
 
     def _admit(self, *numbers: int) -> list[Effect]:
-        """Lets trials go to the pool, behind those that wait for a budget already, as far as the budgets reach."""
+        """Lets trials go to the pool as far as the budgets reach; one that a person wants goes before all others that wait."""
+        theirs = {number for number, trial in self._waiting.items() if trial.proposal.source == PERSON}
+        if not theirs.isdisjoint(numbers):
+            behind = [number for number in self._pool.waiting if number not in theirs]
+            for number in reversed(behind):  # the head last, so that nothing is granted meanwhile
+                self._pool.withdraw(number)
+            self.spending.take_back(behind)
         for number in numbers:
-            self.spending.queue(number, first=self._waiting[number].proposal.source == PERSON)
-        return [effect for number in self.spending.admit() for effect in self._start(self._line_up(number))]
-
-    def _line_up(self, number: int) -> list[Grant]:
-        """Submits a trial to the pool; one that a person wants goes before all others that wait."""
-        first = self._waiting[number].proposal.source == PERSON
-        behind = [n for n in self._pool.waiting if self._waiting[n].proposal.source != PERSON] if first else []
-        for waiting in reversed(behind):  # the head last, so that nothing is granted meanwhile
-            self._pool.withdraw(waiting)
-        return [grant for key in (number, *behind) for grant in self._pool.submit(key, self._needs(key))]
+            self.spending.queue(number, first=number in theirs)
+        return [effect for n in self.spending.admit() for effect in self._start(self._pool.submit(n, self._needs(n)))]
 
     def _number_held(self) -> list[Effect]:
         """Makes trials of the proposals that have none, as far as may be; those of a person first."""
@@ -374,8 +372,10 @@ class Campaign:
         return effects
 
     def _give_up(self, ending: Ending) -> list[Effect]:
-        """Cancels what is still paused at the end; the campaign stops when they have settled."""
+        """Cancels what is still paused at the end; one alone where trials are left, so that the keep rule says what they are for."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
+        if not (self._ending or self._exhausted or self._left() <= 0):
+            numbers = numbers[:1] if self._ordered.isdisjoint(self._race.paused) else []
         self._ordered.update(numbers)
         reason = "paused, and not worth going on with when no new trials came"
         order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)

@@ -185,7 +185,9 @@ class Live:
                 if told is None:
                     self._dismiss(effect)
                     return
-                told.order, told.ordered_s = effect.order, min(told.ordered_s, elapsed_s)
+                if told.order is None or told.order.kind != effect.order.kind:
+                    told.ordered_s = elapsed_s
+                told.order = effect.order
                 if effect.kill:
                     threading.Thread(target=self.kill, name="kill", daemon=True).start()
             case Decide():
@@ -228,14 +230,15 @@ class Live:
     def _overdue(self) -> SettledEvent | None:
         """How a trial ends whose target ought to have answered long ago; its worker is given up, the campaign goes on."""
         for (number, attempt), control in self._controls.items():
-            over_s = min(control.latest_s, control.ordered_s) + control.grace_s + self.patience_s
+            kind = control.order.kind if control.order is not None else ""
+            kind = kind if kind == "stop" or not control.trained else ""  # who has trained goes on, whatever it was told
+            over_s = min(control.latest_s, control.ordered_s if kind else math.inf) + control.grace_s + self.patience_s
             if self.clock() < over_s:
                 continue
             message = (
                 f"its target does not answer, {self.patience_s:g} s after it should have ended; processes of it may still run"
             )
             _LOG.warning("trial %d: %s", number, message)
-            kind = control.order.kind if control.order is not None else ""
             outcome = Outcome(status=Status.CANCELLED if kind == "cancel" else Status.LOST, message=message)
             return SettledEvent(number=number, attempt=attempt, outcome=outcome, interrupted=kind == "stop")
         return None

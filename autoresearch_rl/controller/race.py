@@ -27,6 +27,7 @@ class Race:
         self._judge: Judge | None = None  # None before the campaign is opened, and where nothing is judged
         self._curves: dict[int, CurveBuilder] = {}
         self._parts: dict[int, list[Outcome]] = {}
+        self._ran_s: dict[int, float] = {}
         self._spared: set[int] = set()
 
     def begin(self, metric: str, direction: Direction, *, checkpoints: bool) -> None:
@@ -61,6 +62,8 @@ class Race:
     def pause(self, trial: Trial, part: Outcome) -> None:
         """A trial was paused; `part` is what its attempt came to."""
         self.paused[trial.number] = trial
+        trained_s = sum(span.ended_s - span.begun_s for span in part.spans if span.stage == "train")
+        self._ran_s[trial.number] = self.ran_s(trial.number) + trained_s
         self.leave(trial, part)
 
     def spare(self, number: int) -> None:
@@ -73,14 +76,14 @@ class Race:
             self._parts.setdefault(trial.number, []).append(part)
 
     def ran_s(self, number: int) -> float:
-        """Seconds that training took in the parts so far."""
-        spans = (span for part in self._parts.get(number, ()) for span in part.spans if span.stage == "train")
-        return sum(span.ended_s - span.begun_s for span in spans)
+        """Seconds that training took before it was paused. Of a part that was lost nobody knows how much the next one has to redo."""
+        return self._ran_s.get(number, 0.0)
 
     def outcome(self, number: int, outcome: Outcome) -> Outcome:
         """The outcome of a trial that has settled, its earlier parts included."""
         self._curves.pop(number, None)
         self._spared.discard(number)
+        self._ran_s.pop(number, None)
         self.paused.pop(number, None)
         return joined(self._parts.pop(number, ()), outcome)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings
@@ -48,6 +48,12 @@ class Spending:
     def queue(self, number: int, *, first: bool) -> None:
         """Lines a trial up; `first`: before all that are not."""
         (self._first if first else self._later).append(number)
+
+    def take_back(self, numbers: Sequence[int]) -> None:
+        """Lines trials up again, before the others, that have gone to the pool and wait there; nothing is reserved for them."""
+        for number in reversed(numbers):
+            del self._promised[number]
+            self._later.appendleft(number)
 
     def admit(self) -> list[int]:
         """Trials that may go to the pool now, in order; nobody overtakes one that does not fit."""

@@ -42,15 +42,17 @@ class Control:
 
     Attributes:
         order: The loop's: the order that stands.
-        ordered_s: The loop's: active seconds when the first one was given.
+        ordered_s: The loop's: active seconds when the first one of its kind was given.
         grace_s: The worker's: seconds that the trial has to obey.
         latest_s: The worker's: active seconds when the time of the stage under way is over; infinite while there is none.
+        trained: The worker's: whether training has ended, so that orders to cancel or to pause come too late.
     """
 
     order: Order | None = None
     ordered_s: float = math.inf
     grace_s: float = 0.0
     latest_s: float = math.inf
+    trained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +248,7 @@ class _Attempt:
         self.stages.post(Reported(number=self._trial.number, attempt=self._trial.attempt, stage=stage))
         self.control.latest_s = begun_s + job.limits.timeout_s
         result = (session or self.session).run(job, self._report)
-        self.control.latest_s = math.inf
+        self.control.latest_s, self.control.trained = math.inf, True
         self.spans.append(StageSpan(stage=stage, begun_s=begun_s, ended_s=self.stages.clock()))
         for name, amount in result.usage.items():
             before = self.usage.get(name, 0.0)

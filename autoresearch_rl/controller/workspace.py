@@ -28,9 +28,12 @@ class Workspace:
 
     @classmethod
     def create(cls, run_dir: Path, trial: Trial) -> Workspace:
-        """Makes the folders that stages share."""
+        """Makes the folders that stages share, empty but for the checkpoint of earlier attempts."""
         home = run_dir / "trials" / f"{trial.number:04d}"
         space = cls(root=home / str(trial.attempt), checkpoint=home / "checkpoint")
+        # After a power cut the journal may lack the start of an attempt that left something here, even of another proposal.
+        for folder in (space.root, space.checkpoint)[: 2 if trial.attempt == 1 else 1]:
+            shutil.rmtree(folder, ignore_errors=True)
         for folder in (space.scratch_model, space.checkpoint):
             folder.mkdir(parents=True, exist_ok=True)
         if trial.proposal.patch:

@@ -9,8 +9,20 @@ from typing import Any
 
 import pytest
 
+from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.noise import NoiseRule
 from autoresearch_rl.controller.resuming import replay, takeover_events
-from autoresearch_rl.events import Incomparable, Interrupted, OrderTrial, Paused, Record, SettledEvent, Spare, StartTrial
+from autoresearch_rl.events import (
+    AskPolicy,
+    Incomparable,
+    Interrupted,
+    OrderTrial,
+    Paused,
+    Record,
+    SettledEvent,
+    Spare,
+    StartTrial,
+)
 from autoresearch_rl.joining import joined
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
@@ -217,6 +229,45 @@ def test_a_lost_trial_with_a_checkpoint_adds_up_too(tmp_path: Path) -> None:
 
     sim = play(tmp_path, Condemning2(), run_trial=once_lost)
     assert settled(sim)[2].curve.steps == (1.0, 2.0, 3.0, 4.0)
+
+
+def test_what_was_lost_may_have_to_be_trained_again_so_it_shortens_no_timeout(tmp_path: Path) -> None:
+    def twice_lost(start: StartTrial) -> FakeRun:
+        if start.trial.number == 3 and start.trial.attempt in (1, 3):
+            return FakeRun(seconds=1.0, outcome=outcome_of(Status.LOST, curve_of(1, 1, 1.0), 50.0))
+        anew = replace(start, trial=replace(start.trial, attempt=1)) if start.trial.attempt == 2 else start
+        return piecewise(anew if start.trial.number == 3 else start)
+
+    sim = play(tmp_path, PauseAtTwo(at_end=3), run_trial=twice_lost)
+    starts = [start for start in records(sim, StartTrial) if start.trial.number == 3]
+    assert [(start.trial.attempt, start.ran_s) for start in starts] == [(1, 0.0), (2, 0.0), (3, 2.0), (4, 2.0)]
+    assert settled(sim)[3].elapsed_s == pytest.approx(50.0 + 2.0 + 50.0 + 2.5), "they count as time all the same"
+
+
+def test_paused_trials_are_not_given_up_while_the_keep_rule_holds_trials_back(tmp_path: Path) -> None:
+    """The last trial of the policy is paused, so that nothing settles on which the keep rule could ask for its repeats."""
+
+    class OddOnes(PauseAtTwo):
+        def report(self, number: int, curve: Curve, history: History) -> Order | None:
+            return super().report(number, curve, history) if number % 2 else None
+
+    def noisy(start: StartTrial) -> FakeRun:
+        made_up, trial = piecewise(start), start.trial
+        return replace(made_up, outcome=replace(made_up.outcome, score=1.0 + trial.seed % 100 / 100 + 0.3 * trial.number % 1))
+
+    rule = NoiseRule("loss", confirm_share=0.4)
+    sim = simulation(tmp_path, noisy, cancel=OddOnes(at_end=0), keep=rule, max_trials=60)
+    sim.run([replace(opened(sim, tmp_path), checkpoints=True)])
+    shown = [
+        (entry.seq, type(entry.record))
+        for entry in sim.entries
+        if isinstance(entry.record, AskPolicy) or (isinstance(entry.record, OrderTrial) and entry.record.order.kind == "cancel")
+    ]
+    last = max(seq for seq, kind in shown if kind is AskPolicy)
+    assert [kind for seq, kind in shown if seq < last].count(OrderTrial) == 1, "so one is given up: it settles"
+    repeats = [start for start in records(sim, StartTrial) if start.trial.proposal.source == REPEAT]
+    assert len(repeats) > 2, "more than those of the baseline"
+    assert len(sim.campaign.log.settled) == 60
 
 
 class Condemning2(Condemning):

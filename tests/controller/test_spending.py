@@ -26,6 +26,7 @@ from autoresearch_rl.events import (
     Paused,
     Proposed,
     Released,
+    Requested,
     SettledEvent,
     StartTrial,
     StopCampaign,
@@ -208,6 +209,14 @@ def test_a_trial_waits_for_what_others_leave(tmp_path: Path) -> None:
     assert starts == [(0, 0.0), (1, 4.0), (2, 8.0), (3, 12.0)]
     asked = [e.record.count for e in sim.entries if isinstance(e.record, AskPolicy)]
     assert asked == [1, 1, 1], "nothing is proposed that there is no money for"
+
+
+def test_a_person_is_served_before_those_for_whom_money_was_put_aside(tmp_path: Path) -> None:
+    """While trial 1 runs, trial 2 has its place in the queue and its 15 USD; there is not as much for trial 3, a person's."""
+    wish = Requested(request="enqueue", arguments={"params": {"x": 0.5}, "parent": 0})
+    sim = one(tmp_path, timed(4.0), max_usd=44.0, max_trials=4, lookahead=1, driver={"at": [(5.0, wish)], "ask_s": lambda _: 0.1})
+    starts = [entry.record.trial.number for entry in sim.entries if isinstance(entry.record, StartTrial)]
+    assert starts == [0, 1, 3, 2]
 
 
 def test_without_limits_nothing_is_held_back(tmp_path: Path) -> None:

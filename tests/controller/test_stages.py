@@ -20,7 +20,7 @@ from autoresearch_rl.controller.prepare import prepare
 from autoresearch_rl.controller.run import _guard
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control, Stages
-from autoresearch_rl.controller.workspace import scored_baseline
+from autoresearch_rl.controller.workspace import Workspace, scored_baseline
 from autoresearch_rl.errors import EvaluatorError
 from autoresearch_rl.events import Released, Reported, SettledEvent, StartTrial
 from autoresearch_rl.target.command import Command
@@ -546,3 +546,17 @@ assert "AR_OUTPUT_DIR" not in os.environ
 def test_predict_runs_its_own_source_and_only_it_writes_outputs(tmp_path: Path) -> None:
     settled = run_modes(tmp_path, SNEAK + TRAIN, ["sneak"])
     assert {mode: s.outcome.score for mode, s in settled.items()} == {"good": pytest.approx(0.04), "sneak": pytest.approx(0.04)}
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_an_attempt_finds_nothing_of_one_that_the_journal_has_forgotten(tmp_path: Path, attempt: int) -> None:
+    trial = Trial(number=3, attempt=attempt, proposal=Proposal(params={}), seed=0)
+    for _ in range(2):
+        space = Workspace.create(tmp_path, trial)
+        assert list(space.scratch_model.iterdir()) == []
+        assert not space.progress.exists()
+        kept = [path.name for path in space.checkpoint.iterdir()]
+        (space.scratch_model / "model.json").write_text("{}")
+        space.progress.write_text("{}")
+        (space.checkpoint / "state.json").write_text("{}")
+    assert kept == ([] if attempt == 1 else ["state.json"]), "later attempts go on from what earlier ones saved"

@@ -18,11 +18,11 @@ from autoresearch_rl.controller.journal import read
 from autoresearch_rl.controller.run import _close
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.errors import LaunchError
-from autoresearch_rl.events import SettledEvent, StartTrial
+from autoresearch_rl.events import Reported, SettledEvent, StartTrial
 from autoresearch_rl.target import Job, Limits
 from autoresearch_rl.target.command import _Stage
 from autoresearch_rl.target.reports import Reports
-from autoresearch_rl.trial import Order, Outcome, Status
+from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Status
 from tests.controller.campaigns import ok
 from tests.controller.test_live import CancelAtOnce, Rig, when_running
 
@@ -118,9 +118,6 @@ def test_ctrl_c_ends_the_campaign_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_cannot_be_cancelled_is_cancelled(tmp_path: Path) -> None:
-    from autoresearch_rl.events import Reported
-    from autoresearch_rl.trial import Curve, Progress
-
     rig = Rig(tmp_path, lambda *_: ok(1.0), {"cancel": CancelAtOnce(), "max_trials": 3, "concurrency": 1})
     let_go = threading.Event()
 
@@ -139,6 +136,30 @@ def test_a_trial_that_cannot_be_cancelled_is_cancelled(tmp_path: Path) -> None:
     let_go.set()
     assert stop.reason.startswith("all 3 trials are done")
     assert [s.outcome.status for s in history.settled] == [Status.OK, Status.CANCELLED, Status.CANCELLED]
+
+
+def test_a_trial_that_was_ordered_too_late_has_its_time_for_the_rest(tmp_path: Path) -> None:
+    """Its training ended before it saw the order to cancel; predicting and evaluating take longer than anybody waits for that."""
+    rig = Rig(tmp_path, lambda *_: ok(1.0), {"cancel": CancelAtOnce(), "control_share": 0.0, "max_trials": 2, "concurrency": 1})
+
+    def body(start: StartTrial, control: Control) -> Outcome:
+        if start.trial.number == 0:
+            return ok(1.0, curve=Curve(steps=(1.0,), elapsed_s=(0.0,), metrics={"loss": (1.0,)}))
+        assert rig.live is not None
+        progress = Progress(step=1, metrics={"loss": 9.0})
+        rig.live.inbox.put(Reported(number=start.trial.number, attempt=1, stage="train", progress=progress))
+        while control.order is None:
+            time.sleep(0.01)
+        control.trained = True
+        time.sleep(2.0)
+        return ok(0.5)
+
+    rig.body = body
+    patient(rig, 0.3)
+    stop, history = rig.run()
+    assert stop.reason.startswith("all 2 trials are done")
+    assert [s.outcome.status for s in history.settled] == [Status.OK, Status.OK]
+    assert len(settled(tmp_path, 1)) == 1
 
 
 class Deaf:
