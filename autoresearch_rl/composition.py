@@ -22,7 +22,7 @@ from autoresearch_rl.errors import CampaignError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
-    from autoresearch_rl.trial import History, Params
+    from autoresearch_rl.trial import History, Proposal
 
 _HERE = Path(__file__).parent
 LIMITS = (
@@ -204,7 +204,7 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         baseline = history.candidate(0)
         against = f" (baseline {baseline.mean:.6g})" if baseline is not None and baseline.mean is not None and best.number else ""
         print(f"Best:  trial {best.number} with {best.mean:.6g}{against}")
-        print(f"       {_params(trial.trial.proposal.params)}")
+        print(f"       {_tried(trial.trial.proposal)}")
         if history.confirmed != best.number:
             print(f"       not confirmed: {_latest_reason(history, best.number)}")
         verdict = trial.outcome.verdict
@@ -215,7 +215,7 @@ def say_end(finished: Finished, *, ui: bool) -> None:
     if confirmed is not None and confirmed.number:
         print(f"Confirmed: trial {confirmed.number}: {_latest_reason(history, confirmed.number)}")
         if confirmed.number != history.leader:
-            print(f"       {_params(confirmed.trials[0].trial.proposal.params)}")
+            print(f"       {_tried(confirmed.trials[0].trial.proposal)}")
         print(f"       {run_dir}/best -> trials/{confirmed.number:04d}/{confirmed.trials[0].trial.attempt}")
     if finished.spent:
         print(f"Spent: {finished.spent}")
@@ -229,8 +229,10 @@ def _latest_reason(history: History, candidate: int) -> str:
     return next((d.reason for d in reversed(history.decisions) if d.candidate == candidate), "nothing was decided on it")
 
 
-def _params(params: Params) -> str:
-    return ", ".join(f"{name}={_short(value)}" for name, value in params.items()) or "code as it is"
+def _tried(proposal: Proposal) -> str:
+    """Parameters, and whether the code was changed."""
+    said = [f"{name}={_short(value)}" for name, value in proposal.params.items()] + ["patched"] * bool(proposal.patch)
+    return ", ".join(said) or "code as it is"
 
 
 def _short(value: object) -> str:
