@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 from autoresearch_rl.controller.comparing import Comparisons, ignores_seed, scored
@@ -146,7 +147,7 @@ class NoiseRule:
         """Confirms the best of those that are proven now; returns the candidates whose evidence has changed."""
         touched = known.comparisons.touched_by(root)
         proven = {number for number in touched if known.comparisons.is_proven(number, history)}
-        best = next((s.number for s in known.ranking.standings() if s.number in proven), None)
+        best = next((s.number for s in known.ranking.standings() if s.number in proven), None) if proven else None
         if best is None:
             return touched
         before = known.comparisons.confirmed
@@ -170,7 +171,7 @@ class NoiseRule:
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
-        top = [s.number for s in standings if self._is_promising(known, s)][:_TOP]
+        top = list(islice((s.number for s in standings if self._is_promising(known, s)), _TOP))
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
         least = min([comparisons.cost_of_a_new_one(history), *costs.values()])

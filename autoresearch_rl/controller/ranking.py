@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from autoresearch_rl.controller.comparing import Scores, ignores_seed
 from autoresearch_rl.trial import Candidate, History, Proposal
@@ -61,6 +63,8 @@ class Ranking:
     _squares: float = 0.0
     _noise: float = 0.0  # variance of scores under other seeds, 0 while nothing is known of it
     _spread: float = 0.0  # variance of true gains
+    _ranked: list[tuple[float, float, int]] = field(default_factory=list)  # best first: shrunken mean and score, negative; number
+    _ranked_by: tuple[float, float, Standing] | None = None  # what the order depends on beside each one's own scores
 
     def follow(self, proposal: Proposal, number: int) -> None:
         """To be told of every trial that settles, whatever its end: later patches may build on its source."""
@@ -78,18 +82,19 @@ class Ranking:
             self._better += 1
             self._squares += gain * gain
         self._weigh()
+        self._rank(mine)
         if len(self._standings) > _KEPT:
             kept = {self.reference, history.leader, history.confirmed, mine.number}
-            del self._standings[next(s.number for s in reversed(self.standings()) if s.number not in kept)]
+            self.drop(next(number for _, _, number in reversed(self._ranked) if number not in kept))
 
     def drop(self, number: int) -> None:
         """A candidate that is not to lead any more."""
-        self._standings.pop(number, None)
+        if self._standings.pop(number, None) is not None:
+            self._ranked = [place for place in self._ranked if place[-1] != number]
 
     def standings(self) -> list[Standing]:
         """Best first by shrunken mean, the reference included."""
-        shrunken = {number: self.shrunken(standing) for number, standing in self._standings.items()}
-        return sorted(self._standings.values(), key=lambda s: (-shrunken[s.number], -s.score, s.number))
+        return [self._standings[number] for _, _, number in self._ranked]
 
     def gain(self, standing: Standing) -> float:
         """How much better than the reference its scores are.
@@ -119,11 +124,24 @@ class Ranking:
     def leader(self, standings: Sequence[Standing]) -> Standing:
         """The simplest of those that cannot be told from the best, among them the cheapest, among them the best."""
         best = standings[0]
-        near = [s for s in standings if self.shrunken(best) - self.shrunken(s) <= _AS_GOOD * self._error(best, s)]
+        top, no_error_is_larger = self.shrunken(best), 1.01 * math.sqrt(2 * self._noise)
+        candidates = takewhile(lambda s: top - self.shrunken(s) <= _AS_GOOD * no_error_is_larger, standings)
+        near = [s for s in candidates if top - self.shrunken(s) <= _AS_GOOD * self._error(best, s)]
         fewest = min(s.lines for s in near)
         simple = [s for s in near if s.lines == fewest]
         cheapest = min(s.elapsed_s for s in simple)
         return next(s for s in simple if s.elapsed_s <= _AS_CHEAP * cheapest)
+
+    def _rank(self, mine: Standing) -> None:
+        """Puts one in its place, and all where more than that has changed."""
+        ranked_by = (self._noise, self._spread, self._standings[self.reference])
+        if ranked_by == self._ranked_by and len(self._ranked) < len(self._standings):
+            insort(self._ranked, self._place(mine))
+        else:
+            self._ranked, self._ranked_by = sorted(map(self._place, self._standings.values())), ranked_by
+
+    def _place(self, standing: Standing) -> tuple[float, float, int]:
+        return -self.shrunken(standing), -standing.score, standing.number
 
     def _standing(self, candidate: Candidate, reference: Candidate, sign: float) -> Standing:
         scores, theirs = _known(self.scores.of(candidate)), _known(self.scores.of(reference))
