@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
@@ -93,7 +93,7 @@ class NoiseRule:
         self._take(known, root, history)
         touched = [root, *self._confirm(known, root, history)]
         standings = known.ranking.standings()
-        leader = known.ranking.leader(standings)
+        leader = known.ranking.leader()
         if leader.number != history.leader:
             touched.append(leader.number)
         repeats, reserve = self._ask(known, standings, leader.number, history, budget)
@@ -104,8 +104,10 @@ class NoiseRule:
             else self._decide(known, number, standings, leader.number, history)
             for number in dict.fromkeys(touched)
         ]
-        decisions = [replace(decision, reserve=reserve) for decision in decisions]
-        return [replace(decisions[0], repeats=tuple(repeats)), *decisions[1:]]
+        return [
+            replace(decision, repeats=tuple(repeats) if place == 0 else (), reserve=reserve)
+            for place, decision in enumerate(decisions)
+        ]
 
     # ---------------------------------------------------------------- what is known
     def _first(self, root: int, last: Settled, history: History, budget: Budget) -> Sequence[Decision]:
@@ -171,7 +173,7 @@ class NoiseRule:
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
-        top = list(islice((s.number for s in standings if self._is_promising(known, s)), _TOP))
+        top = list(islice(self._promising(known, standings), _TOP))
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
         least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
@@ -198,12 +200,10 @@ class NoiseRule:
         noise_to_come = scored(history, reference)[0].n < self._seeds and reference in measured_again
         return noise_to_come or not measured_again.isdisjoint(pool)
 
-    def _is_promising(self, known: _Campaign, standing: Standing) -> bool:
-        """Whether it looks better than the one that is confirmed."""
-        comparisons, ranking = known.comparisons, known.ranking
-        if standing.number == comparisons.confirmed or standing.number in comparisons.beaten:
-            return False
-        return ranking.gain(standing) > ranking.gain_of(comparisons.confirmed)
+    def _promising(self, known: _Campaign, standings: Sequence[Standing]) -> Iterator[int]:
+        """Those that look better than the one that is confirmed."""
+        beaten, least = known.comparisons.beaten, known.ranking.gain_of(known.comparisons.confirmed)
+        return (s.number for s in standings if known.ranking.gain(s) > least and s.number not in beaten)
 
     # ---------------------------------------------------------------- what is said
     def _decide(self, known: _Campaign, number: int, standings: Sequence[Standing], leader: int, history: History) -> Decision:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from autoresearch_rl.controller.comparing import Scores, ignores_seed
 from autoresearch_rl.trial import Candidate, History, Proposal
@@ -121,12 +120,18 @@ class Ranking:
         difference, error = self.shrunken(mine) - self.shrunken(theirs), self._error(mine, theirs)
         return difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
 
-    def leader(self, standings: Sequence[Standing]) -> Standing:
+    def leader(self) -> Standing:
         """The simplest of those that cannot be told from the best, among them the cheapest, among them the best."""
-        best = standings[0]
-        top, no_error_is_larger = self.shrunken(best), 1.01 * math.sqrt(2 * self._noise)
-        candidates = takewhile(lambda s: top - self.shrunken(s) <= _AS_GOOD * no_error_is_larger, standings)
-        near = [s for s in candidates if top - self.shrunken(s) <= _AS_GOOD * self._error(best, s)]
+        top, _, best = self._ranked[0]
+        variance = self._variance(self._standings[best])
+        none_is_farther = 1.01 * _AS_GOOD * math.sqrt(2 * self._noise)  # as no variance is larger than that of the noise
+        near = [self._standings[best]]
+        for shrunken, _, number in self._ranked[1:]:
+            if shrunken - top > none_is_farther:
+                break
+            standing = self._standings[number]
+            if shrunken - top <= _AS_GOOD * math.sqrt(variance + self._variance(standing)):
+                near.append(standing)
         fewest = min(s.lines for s in near)
         simple = [s for s in near if s.lines == fewest]
         cheapest = min(s.elapsed_s for s in simple)
@@ -138,7 +143,7 @@ class Ranking:
         if ranked_by == self._ranked_by and len(self._ranked) < len(self._standings):
             insort(self._ranked, self._place(mine))
         else:
-            self._ranked, self._ranked_by = sorted(map(self._place, self._standings.values())), ranked_by
+            self._ranked, self._ranked_by = sorted([self._place(each) for each in self._standings.values()]), ranked_by
 
     def _place(self, standing: Standing) -> tuple[float, float, int]:
         return -self.shrunken(standing), -standing.score, standing.number
@@ -162,9 +167,9 @@ class Ranking:
 
     def _weigh(self) -> None:
         """Estimates both variances anew."""
-        standings = self._standings.values()
-        freedom = sum(standing.freedom for standing in standings)
-        self._noise = math.fsum(standing.squares for standing in standings) / freedom if freedom else 0.0
+        repeated = [standing for standing in self._standings.values() if standing.freedom]
+        freedom = sum(standing.freedom for standing in repeated)
+        self._noise = math.fsum(standing.squares for standing in repeated) / freedom if freedom else 0.0
         by_chance = self._noise * (1 + 1 / self._standings[self.reference].n)
         self._spread = max(0.0, self._squares / self._better - by_chance) if self._better else 0.0
 
