@@ -303,8 +303,7 @@ class HistoryLog:
         """Records a final outcome; each trial settles once."""
         del self._pending[trial.number]
         self._index[trial.number] = len(self.settled)
-        settled = Settled(trial=trial, outcome=outcome)
-        self.settled.append(settled)
+        self.settled.append(settled := Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
         if root != trial.number or root in self._again:
             self._again.setdefault(root, [self.settled[self._index[root]]] if root in self._index else []).append(settled)
@@ -329,13 +328,15 @@ class HistoryLog:
     def candidate(self, root: int, length: int) -> Candidate | None:
         """A candidate as of then, None if it has no trial; made once for each of its trials, as it may have a thousand of them."""
         again = self._again.get(root) or [settled for settled in (self.find(root, length),) if settled is not None]
-        count = bisect_left(again, length, key=lambda settled: self._index[settled.trial.number])
+        count = len(again)  # asked for first: another thread may settle one meanwhile
+        if length < len(self.settled):
+            count = bisect_left(again, length, key=lambda settled: self._index[settled.trial.number])
         newest = self._newest.get(root)
+        if count < 2:
+            return _candidate(root, tuple(again[:count])) if count else None
         if newest is None or len(newest.trials) != count:
-            newest = _candidate(root, tuple(again[:count]))
-            if count > 1:
-                self._newest[root] = newest
-        return newest if count else None
+            newest = self._newest[root] = _candidate(root, tuple(again[:count]))
+        return newest
 
 
 class History:

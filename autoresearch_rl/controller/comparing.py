@@ -6,6 +6,7 @@ import math
 from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from autoresearch_rl.controller.evidence import Evidence, threshold
 from autoresearch_rl.trial import Candidate, History, Settled
@@ -139,7 +140,7 @@ class Comparisons:
         return (candidate.n == 1 or ignores_seed(candidate)) and self._is_fixed(history)
 
     def _wins_of_a_new_one(self) -> float:
-        return Evidence().wins_needed(threshold(self.alpha, self.opened + 1))
+        return _wins_of_a_new_one(threshold(self.alpha, self.opened + 1))
 
     def _evidence(self, number: int, history: History) -> Evidence:
         """Of the pairs that count, in order, up to the first that is not complete; those that the other one failed are left out."""
@@ -159,6 +160,11 @@ class Comparisons:
             if left is not None and right is not None:
                 test.evidence.add(sign * (left - right))
         return test.evidence
+
+
+@lru_cache(1)
+def _wins_of_a_new_one(needed: float) -> float:
+    return Evidence().wins_needed(needed)
 
 
 def scored(history: History, number: int) -> tuple[Candidate, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -92,7 +92,7 @@ class NoiseRule:
         self._take(known, root, history)
         touched = [root, *self._confirm(known, root, history)]
         standings = known.ranking.standings()
-        leader = known.ranking.leader(standings)
+        leader = known.ranking.leader()
         if leader.number != history.leader:
             touched.append(leader.number)
         repeats, reserve = self._ask(known, standings, leader.number, history, budget)
@@ -103,8 +103,10 @@ class NoiseRule:
             else self._decide(known, number, standings, leader.number, history)
             for number in dict.fromkeys(touched)
         ]
-        decisions = [replace(decision, reserve=reserve) for decision in decisions]
-        return [replace(decisions[0], repeats=tuple(repeats)), *decisions[1:]]
+        return [
+            replace(decision, repeats=tuple(repeats) if place == 0 else (), reserve=reserve)
+            for place, decision in enumerate(decisions)
+        ]
 
     # ---------------------------------------------------------------- what is known
     def _first(self, root: int, last: Settled, history: History, budget: Budget) -> Sequence[Decision]:
@@ -146,7 +148,7 @@ class NoiseRule:
         """Confirms the best of those that are proven now; returns the candidates whose evidence has changed."""
         touched = known.comparisons.touched_by(root)
         proven = {number for number in touched if known.comparisons.is_proven(number, history)}
-        best = next((s.number for s in known.ranking.standings() if s.number in proven), None)
+        best = next((s.number for s in known.ranking.standings() if s.number in proven), None) if proven else None
         if best is None:
             return touched
         before = known.comparisons.confirmed
@@ -171,7 +173,7 @@ class NoiseRule:
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
-        promising = [s.number for s in standings if self._is_promising(known, s)]
+        promising = list(self._promising(known, standings))
         top = promising[:_TOP] + [number for number in promising[_TOP:] if number in comparisons.tests]
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
@@ -199,12 +201,10 @@ class NoiseRule:
         noise_to_come = scored(history, reference)[0].n < self._seeds and reference in measured_again
         return noise_to_come or not measured_again.isdisjoint(pool)
 
-    def _is_promising(self, known: _Campaign, standing: Standing) -> bool:
-        """Whether it looks better than the one that is confirmed."""
-        comparisons, ranking = known.comparisons, known.ranking
-        if standing.number == comparisons.confirmed or standing.number in comparisons.beaten:
-            return False
-        return ranking.gain(standing) > ranking.gain_of(comparisons.confirmed)
+    def _promising(self, known: _Campaign, standings: Sequence[Standing]) -> Iterator[int]:
+        """Those that look better than the one that is confirmed."""
+        beaten, least = known.comparisons.beaten, known.ranking.gain_of(known.comparisons.confirmed)
+        return (s.number for s in standings if known.ranking.gain(s) > least and s.number not in beaten)
 
     # ---------------------------------------------------------------- what is said
     def _decide(self, known: _Campaign, number: int, standings: Sequence[Standing], leader: int, history: History) -> Decision:
