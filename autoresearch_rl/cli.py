@@ -44,6 +44,10 @@ def run(arguments: list[str]) -> int:
             message = f"{arguments[0]!r} is neither a verb nor an override of the form KEY=VALUE."
             remedy = f"Verbs are {', '.join(VERBS)}; `arrl --help` shows more."
             raise ConfigError([Problem(code="verb-unknown", message=message, remedy=remedy)])
+        if late := next((word for word in arguments if word in VERBS and _is_free(word, arguments)), None):
+            message = f"The verb {late!r} stands behind other words."
+            remedy = f"Write it first: arrl {late} ..."
+            raise ConfigError([Problem(code="verb-unknown", message=message, remedy=remedy)])
         return max(composition.run_campaigns(arguments), default=0)
     except composition.Stopped as error:
         return error.code
@@ -56,8 +60,14 @@ def run(arguments: list[str]) -> int:
         print(f"arrl: {error}", file=sys.stderr)
         return 1
     except HydraException as error:
-        print(f"arrl: {error}", file=sys.stderr)
+        unknown = "Could not override" in str(error)
+        print(f"arrl: {error}" + ("\n`arrl --cfg job` prints all keys." if unknown else ""), file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a cache that cannot be written: nothing of ours to trace
         print(f"arrl: {error}", file=sys.stderr)
         return 1
+
+
+def _is_free(word: str, arguments: Sequence[str]) -> bool:
+    """Whether a word is no value of a flag before it."""
+    return not arguments[arguments.index(word) - 1].startswith("-")

@@ -22,7 +22,7 @@ from autoresearch_rl.errors import CampaignError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
-    from autoresearch_rl.trial import History
+    from autoresearch_rl.trial import History, Proposal
 
 _HERE = Path(__file__).parent
 LIMITS = (
@@ -204,9 +204,7 @@ def say_end(finished: Finished, *, ui: bool) -> None:
         baseline = history.candidate(0)
         against = f" (baseline {baseline.mean:.6g})" if baseline is not None and baseline.mean is not None and best.number else ""
         print(f"Best:  trial {best.number} with {best.mean:.6g}{against}")
-        print(
-            f"       {', '.join(f'{name}={_short(value)}' for name, value in trial.trial.proposal.params.items()) or 'code as it is'}"
-        )
+        print(f"       {_tried(trial.trial.proposal)}")
         if history.confirmed != best.number:
             print(f"       not confirmed: {_latest_reason(history, best.number)}")
         verdict = trial.outcome.verdict
@@ -216,6 +214,8 @@ def say_end(finished: Finished, *, ui: bool) -> None:
     confirmed = history.candidate(history.confirmed) if history.confirmed is not None else None
     if confirmed is not None and confirmed.number:
         print(f"Confirmed: trial {confirmed.number}: {_latest_reason(history, confirmed.number)}")
+        if confirmed.number != history.leader:
+            print(f"       {_tried(confirmed.trials[0].trial.proposal)}")
         print(f"       {run_dir}/best -> trials/{confirmed.number:04d}/{confirmed.trials[0].trial.attempt}")
     if finished.spent:
         print(f"Spent: {finished.spent}")
@@ -227,6 +227,12 @@ def say_end(finished: Finished, *, ui: bool) -> None:
 
 def _latest_reason(history: History, candidate: int) -> str:
     return next((d.reason for d in reversed(history.decisions) if d.candidate == candidate), "nothing was decided on it")
+
+
+def _tried(proposal: Proposal) -> str:
+    """Parameters, and whether the code was changed."""
+    said = [f"{name}={_short(value)}" for name, value in proposal.params.items()] + ["patched"] * bool(proposal.patch)
+    return ", ".join(said) or "code as it is"
 
 
 def _short(value: object) -> str:

@@ -37,7 +37,9 @@ def remarked(outcome: Outcome, said: Sequence[Incomparable]) -> Outcome:
 
     One that may not be measured again has failed, and nothing of what it measured is left that somebody could compare.
     """
-    if said and said[-1].then == "fail":
+    if not said:
+        return outcome
+    if said[-1].then == "fail":
         outcome = replace(
             outcome,
             status=Status.FAILED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -244,13 +245,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlmRequest:
-    """A request to a language model.
-
-    Attributes:
-        messages: (role, text) pairs.
-        n: Number of replies wanted.
-        temperature: None for the model's default.
-    """
+    """(role, text) pairs for a language model, how many replies are wanted, and the temperature (None for the model's default)."""
 
     messages: tuple[tuple[str, str], ...]
     n: int = 1
@@ -294,10 +289,11 @@ class HistoryLog:
         self.settled: list[Settled] = []
         self.decisions: list[Decision] = []
         self._index: dict[int, int] = {}
-        self._members: dict[int, list[int]] = {}  # of candidates that were measured again; most are not
+        self._again: dict[int, list[Settled]] = {}  # trials of candidates that were measured again; most are not
+        self._newest: dict[int, Candidate] = {}  # the same as they were when somebody asked last
         self._pending: dict[int, Trial] = {}
-        self._leader: int | None = None
-        self._confirmed: int | None = None
+        self.leader: int | None = None
+        self.confirmed: int | None = None
 
     def submit(self, trial: Trial) -> None:
         """Adds a trial that waits, runs, or runs again as its next attempt."""
@@ -307,30 +303,40 @@ class HistoryLog:
         """Records a final outcome; each trial settles once."""
         del self._pending[trial.number]
         self._index[trial.number] = len(self.settled)
-        self.settled.append(Settled(trial=trial, outcome=outcome))
+        self.settled.append(settled := Settled(trial=trial, outcome=outcome))
         root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-        if root != trial.number or root in self._members:
-            self._members.setdefault(root, [root] if root in self._index else []).append(trial.number)
+        if root != trial.number or root in self._again:
+            self._again.setdefault(root, [self.settled[self._index[root]]] if root in self._index else []).append(settled)
 
     def decide(self, decision: Decision) -> None:
         """Records the keep rule's decision."""
         self.decisions.append(decision)
         if decision.leads:
-            self._leader = decision.candidate
+            self.leader = decision.candidate
         if decision.verdict == "keep":
-            self._confirmed = decision.candidate
+            self.confirmed = decision.candidate
 
     def view(self) -> History:
         """Snapshot as of now, in time independent of the number of settled trials."""
-        return History(self, len(self.settled), len(self.decisions), tuple(self._pending.values()), self._leader, self._confirmed)
+        return History(self, tuple(self._pending.values()))
 
-    def position(self, number: int) -> int | None:
-        """Index of a settled trial in `settled`, None if it has not settled."""
-        return self._index.get(number)
+    def find(self, number: int, length: int) -> Settled | None:
+        """The trial of that number, if it is among the first `length` that settled."""
+        position = self._index.get(number)
+        return self.settled[position] if position is not None and position < length else None
 
-    def members(self, root: int) -> Sequence[int]:
-        """Numbers of the settled trials of a candidate, in the order settled."""
-        return self._members.get(root) or ((root,) if root in self._index else ())
+    def candidate(self, root: int, length: int) -> Candidate | None:
+        """A candidate as of then, None if it has no trial; made once for each of its trials, as it may have a thousand of them."""
+        again = self._again.get(root) or [settled for settled in (self.find(root, length),) if settled is not None]
+        count = len(again)  # asked for first: another thread may settle one meanwhile
+        if length < len(self.settled):
+            count = bisect_left(again, length, key=lambda settled: self._index[settled.trial.number])
+        newest = self._newest.get(root)
+        if count < 2:
+            return _candidate(root, tuple(again[:count])) if count else None
+        if newest is None or len(newest.trials) != count:
+            newest = self._newest[root] = _candidate(root, tuple(again[:count]))
+        return newest
 
 
 class History:
@@ -345,12 +351,9 @@ class History:
 
     __slots__ = ("_decided", "_length", "_log", "confirmed", "direction", "leader", "pending")
 
-    def __init__(
-        self, log: HistoryLog, length: int, decided: int, pending: tuple[Trial, ...], leader: int | None, confirmed: int | None
-    ) -> None:
-        self._log, self._length, self._decided = log, length, decided
-        self.direction = log.direction
-        self.pending, self.leader, self.confirmed = pending, leader, confirmed
+    def __init__(self, log: HistoryLog, pending: tuple[Trial, ...]) -> None:
+        self._log, self._length, self._decided = log, len(log.settled), len(log.decisions)
+        self.direction, self.leader, self.confirmed, self.pending = log.direction, log.leader, log.confirmed, pending
 
     def __len__(self) -> int:
         """Number of settled trials."""
@@ -372,20 +375,11 @@ class History:
 
     def find(self, number: int) -> Settled | None:
         """The settled trial of that number, None if it has not settled in this view."""
-        position = self._log.position(number)
-        return self._log.settled[position] if position is not None and position < self._length else None
+        return self._log.find(number, self._length)
 
     def candidate(self, number: int) -> Candidate | None:
         """The candidate that began with trial `number`, None if none of its trials has settled in this view."""
-        found = (self.find(member) for member in self._log.members(number))
-        trials = tuple(settled for settled in found if settled is not None)
-        if not trials:
-            return None
-        scores = [settled.outcome.score for settled in trials if settled.outcome.score is not None]
-        n = len(scores)
-        mean = sum(scores) / n if n else None
-        sd = (sum((score - sum(scores) / n) ** 2 for score in scores) / (n - 1)) ** 0.5 if n > 1 else None
-        return Candidate(number=number, trials=trials, n=n, mean=mean, sd=sd)
+        return self._log.candidate(number, self._length)
 
     @property
     def candidates(self) -> Sequence[Candidate]:
@@ -396,3 +390,11 @@ class History:
     def better(self, left: float, right: float) -> bool:
         """Whether score `left` beats score `right`."""
         return left < right if self.direction == "minimize" else left > right
+
+
+def _candidate(number: int, trials: tuple[Settled, ...]) -> Candidate:
+    scores = [settled.outcome.score for settled in trials if settled.outcome.score is not None]
+    n = len(scores)
+    mean = sum(scores) / n if n else None
+    sd = (sum((score - mean) ** 2 for score in scores) / (n - 1)) ** 0.5 if mean is not None and n > 1 else None
+    return Candidate(number=number, trials=trials, n=n, mean=mean, sd=sd)

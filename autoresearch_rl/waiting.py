@@ -119,8 +119,9 @@ class Waiting:
                 pass
 
     def _waits(self, entry: Entry, proposal: Proposal, ask: int = 0) -> Waits:
-        parent = self._leader if proposal.parent is None else proposal.parent
-        return Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, ask=ask, proposal=replace(proposal, parent=parent))
+        if proposal.parent is None:
+            proposal = replace(proposal, parent=self._leader)
+        return Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, ask=ask, proposal=proposal)
 
     def _decide(self, record: Decide, entry: Entry) -> None:
         if self._lost is not None:  # lost for good

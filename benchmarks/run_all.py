@@ -21,8 +21,16 @@ from benchmarks.rows import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 # Arguments that make one short; whole runs have none.
-QUICK = {"digits": ["2"], "keep": ["60"], "patch": ["--limit", "200"], "stopping": ["--seeds", "2"], "loop": [], "scale": []}
-LIMIT_S = 600
+QUICK = {
+    "digits": ["1"],
+    "expected_gain": ["20"],
+    "keep": ["60"],
+    "null_edits": ["2"],
+    "patch": ["--limit", "200"],
+    "scale": ["1000"],
+    "stopping": ["--seeds", "2"],
+}
+LIMIT_S = 240
 
 
 def main() -> None:
@@ -45,7 +53,7 @@ def main() -> None:
 
 
 def from_python(name: str) -> tuple[list[Row], str]:
-    """Rows and output of a benchmark. One that fails or takes more than ten minutes says so in its output."""
+    """Rows and output of a benchmark. One that fails or takes more than four minutes says so in its output."""
     command = [sys.executable, "-m", f"benchmarks.bench_{name}", *QUICK.get(name, [])]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"

@@ -51,7 +51,7 @@ class Picture:
 
 
 def main() -> None:
-    """Runs digits with 24 trials and stdlib_lm with 12."""
+    """Runs digits with the trials that are the default, and stdlib_lm with 12."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     digits = campaign(["task=digits"], {"picture": Picture(IMAGES / "campaign.svg", after=15)})
     draw(digits, "digits: test accuracy", IMAGES / "digits.svg")

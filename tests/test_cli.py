@@ -150,11 +150,12 @@ def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
 
 BAD: list[tuple[str, list[str], str]] = [
     ("unknown option", ["policy=nonsense"], "policy/nonsense"),
-    ("unknown key", ["controller.max_trails=3"], "max_trails"),
+    ("unknown key", ["controller.max_trails=3"], "`arrl --cfg job` prints all keys"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
     ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    ("verb that is not first", ["policy=random", "validate"], "Write it first: arrl validate"),
     ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
     ("foreign class", ["policy._target_=os.system"], "[class-not-allowed] policy._target_ names 'os.system'"),
@@ -235,7 +236,7 @@ def test_run_one(tmp_path: Path) -> None:
     done = arrl("run-one", "--params", '{"x": 0.9}', "--patch", "fix.diff", *QUIET, cwd=folder)
     settled = [e.record for e in read(only_run(folder)) if isinstance(e.record, SettledEvent)]
     assert [record.outcome.score for record in settled] == [pytest.approx(0.04), 0.0]
-    assert "Best:  trial 1 with 0" in done.stdout
+    assert "Best:  trial 1 with 0 (baseline 0.04)\n       x=0.9, patched\n" in done.stdout
     patch.write_text("--- a/train.py\n+++ b/train.py\n@@ -2 +2 @@\n-y = 1\n+x = 0.3\n")
     refused = arrl("run-one", "--patch", "fix.diff", "hydra.run.dir=second", *QUIET, cwd=folder, code=3)
     assert "Trial 1 rejected: patch refused (" in refused.stdout

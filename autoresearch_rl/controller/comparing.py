@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from autoresearch_rl.controller.evidence import evidence, threshold, wins_needed
-from autoresearch_rl.trial import Candidate, History
+from autoresearch_rl.controller.evidence import Evidence, threshold
+from autoresearch_rl.trial import Candidate, History, Settled
 
 
-@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of candidates by seed, in the order settled, None where a trial has none. Each trial is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[int, float | None]] = {}  # of candidates that were measured again
+
+    def of(self, candidate: Candidate) -> Mapping[int, float | None]:
+        """Those of a candidate, which has grown since it was given before."""
+        known = {} if len(candidate.trials) == 1 else self._known.setdefault(candidate.number, {})
+        for settled in candidate.trials[len(known) :]:
+            known[settled.trial.seed] = settled.outcome.score
+        return known
+
+
+@dataclass(slots=True)
 class Test:
     """One candidate against another.
 
     Attributes:
         needed: Evidence that confirms.
         after: Only trials of the candidate with a higher number count: those before are why it was chosen.
+        read: Settled trials of the candidate that are taken into account.
+        evidence: From the pairs that are complete, up to the first that is not.
+        unpaired: The candidate's trials from there on, by number.
     """
 
     needed: float
     after: int
+    read: int
+    evidence: Evidence = field(default_factory=Evidence)
+    unpaired: list[Settled] = field(default_factory=list)
 
 
 @dataclass
@@ -36,6 +59,7 @@ class Comparisons:
         tests: By candidate, all against `confirmed`.
         opened: How many tests there were, those against earlier ones included.
         varied: Whether any candidate scored differently under another seed.
+        scores: Of all candidates.
     """
 
     alpha: float
@@ -47,13 +71,15 @@ class Comparisons:
     tests: dict[int, Test] = field(default_factory=dict)
     opened: int = 0
     varied: bool = False
+    scores: Scores = field(default_factory=Scores)
 
     def open(self, number: int, history: History) -> None:
         """Begins to test a candidate, if it is not under test yet."""
         if number not in self.tests:
             self.opened += 1
-            newest = max(settled.trial.number for settled in scored(history, number)[0].trials)
-            self.tests[number] = Test(threshold(self.alpha, self.opened), newest)
+            trials = scored(history, number)[0].trials
+            newest = max(settled.trial.number for settled in trials)
+            self.tests[number] = Test(threshold(self.alpha, self.opened), newest, len(trials))
 
     def touched_by(self, number: int) -> list[int]:
         """Candidates under test whose evidence may change when a trial of candidate `number` settles."""
@@ -64,7 +90,7 @@ class Comparisons:
         mine, mean = scored(history, number)
         if self._is_fixed_for(mine, history):
             return mine.n >= self.seeds and history.better(mean, scored(history, self.confirmed)[1])
-        return not ignores_seed(mine) and evidence(self._differences(number, history)) >= self.tests[number].needed
+        return not ignores_seed(mine) and self._evidence(number, history).value >= self.tests[number].needed
 
     def confirm(self, number: int, history: History) -> None:
         """From now on candidates are compared with this one."""
@@ -80,8 +106,8 @@ class Comparisons:
             return f"scores do not vary with the seed ({mine.n} of {self.seeds} seeds seen), so there is nothing to average", {}
         if ignores_seed(mine):
             return "it ignores the seed while others do not, so all its scores count as one", {}
-        differences, needed = self._differences(number, history), self.tests[number].needed
-        value, pairs = evidence(differences), len(differences)
+        evidence, needed = self._evidence(number, history), self.tests[number].needed
+        value, pairs = evidence.value, evidence.pairs
         said = f"e-value {value:.3g} of {needed:.4g} needed after {pairs} pair{'' if pairs == 1 else 's'}"
         return said, {"e_value": value, "needed": needed, "pairs": float(pairs)}
 
@@ -93,17 +119,17 @@ class Comparisons:
         if ignores_seed(mine) and mine.n >= self.seeds:
             return math.inf
         if number not in self.tests:
-            return wins_needed([], threshold(self.alpha, self.opened + 1))
-        return wins_needed(self._differences(number, history), self.tests[number].needed)
+            return self._wins_of_a_new_one()
+        return self._evidence(number, history).wins_needed(self.tests[number].needed)
 
     def cost(self, number: int, pairs: float, history: History) -> float:
         """Repeats that so many further pairs take, of the candidate and of the one that it is compared with."""
         return pairs + max(0, measured(number, history) + pairs - measured(self.confirmed, history))
 
-    def cost_of_a_new_one(self, history: History) -> int:
+    def cost_of_a_new_one(self, history: History) -> float:
         """The least number of repeats that can confirm a candidate that was measured once."""
         fixed = self._is_fixed(history)
-        pairs = self.seeds - 1 if fixed else wins_needed([], threshold(self.alpha, self.opened + 1))
+        pairs = self.seeds - 1 if fixed else self._wins_of_a_new_one()
         return pairs + max(0, 1 + pairs - max(self.seeds, measured(self.confirmed, history)))
 
     def _is_fixed(self, history: History) -> bool:
@@ -113,21 +139,32 @@ class Comparisons:
     def _is_fixed_for(self, candidate: Candidate, history: History) -> bool:
         return (candidate.n == 1 or ignores_seed(candidate)) and self._is_fixed(history)
 
-    def _differences(self, number: int, history: History) -> list[float]:
+    def _wins_of_a_new_one(self) -> float:
+        return _wins_of_a_new_one(threshold(self.alpha, self.opened + 1))
+
+    def _evidence(self, number: int, history: History) -> Evidence:
         """Of the pairs that count, in order, up to the first that is not complete; those that the other one failed are left out."""
-        sign = -1.0 if history.direction == "minimize" else 1.0
-        theirs = {settled.trial.seed: settled.outcome.score for settled in scored(history, self.confirmed)[0].trials}
+        test, mine = self.tests[number], scored(history, number)[0]
+        for settled in mine.trials[test.read :]:
+            if settled.trial.number > test.after:
+                insort(test.unpaired, settled, key=lambda s: s.trial.number)
+        test.read = len(mine.trials)
+        if not test.unpaired:
+            return test.evidence
+        theirs = self.scores.of(scored(history, self.confirmed)[0])
         pending = min((t.number for t in history.pending if t.proposal.repeat_of == number), default=math.inf)
-        found = []
-        for settled in sorted(scored(history, number)[0].trials, key=lambda s: s.trial.number):
-            if settled.trial.number <= self.tests[number].after:
-                continue
-            if settled.trial.number > pending or settled.trial.seed not in theirs:
-                break
+        sign = -1.0 if history.direction == "minimize" else 1.0
+        while test.unpaired and test.unpaired[0].trial.number < pending and test.unpaired[0].trial.seed in theirs:
+            settled = test.unpaired.pop(0)
             left, right = settled.outcome.score, theirs[settled.trial.seed]
             if left is not None and right is not None:
-                found.append(sign * (left - right))
-        return found
+                test.evidence.add(sign * (left - right))
+        return test.evidence
+
+
+@lru_cache(1)
+def _wins_of_a_new_one(needed: float) -> float:
+    return Evidence().wins_needed(needed)
 
 
 def scored(history: History, number: int) -> tuple[Candidate, float]:
@@ -147,4 +184,8 @@ def measured(number: int, history: History) -> int:
 
 def ignores_seed(candidate: Candidate) -> bool:
     """Whether it was measured under several seeds, and scored the same under each."""
-    return candidate.n > 1 and len({s.outcome.score for s in candidate.trials if s.outcome.score is not None}) == 1
+    if candidate.n < 2:
+        return False
+    scores = (s.outcome.score for s in candidate.trials if s.outcome.score is not None)
+    one = next(scores)
+    return all(score == one for score in scores)

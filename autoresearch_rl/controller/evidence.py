@@ -17,28 +17,52 @@ covered: an edit that leaves the mean as it was but makes the noise lopsided.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 # Bets on effects of about one and two standard deviations of a difference; the evidence is the mean of the two products. Larger
 # ones gain little as no factor exceeds 2, a smaller one costs a third of the evidence where the budget allows some ten pairs.
 _BETS = (1.0, 2.0)
 
 
-def evidence(differences: Sequence[float]) -> float:
-    """The e-value after these differences of pairs, in the order in which the pairs were measured; 1 without any.
+@dataclass
+class Evidence:
+    """What differences of pairs say, taken one by one in the order in which the pairs were measured.
 
-    A difference of zero says nothing.
+    Attributes:
+        pairs: How many there are.
     """
-    return math.fsum(_products(differences)) / len(_BETS)
 
+    pairs: int = 0
+    _squares: float = 0.0
+    _products: list[float] = field(default_factory=lambda: [1.0] * len(_BETS))
 
-def wins_needed(differences: Sequence[float], threshold: float) -> int:
-    """The least number of further pairs that can bring the evidence to `threshold`: all of them wins as large as those before."""
-    wins, products = 0, _products(differences)
-    while math.fsum(products) / len(_BETS) < threshold:
-        products = [product * (1 + math.tanh(bet)) for product, bet in zip(products, _BETS, strict=True)]
-        wins += 1
-    return wins
+    def add(self, difference: float) -> None:
+        """Takes one more; a difference of zero says nothing."""
+        self.pairs += 1
+        self._squares += difference * difference
+        relative = difference / math.sqrt(self._squares / self.pairs) if self._squares > 0 else 0.0
+        self._products = [product * (1 + math.tanh(bet * relative)) for product, bet in zip(self._products, _BETS, strict=True)]
+
+    @property
+    def value(self) -> float:
+        """The e-value; 1 without any pair."""
+        return math.fsum(self._products) / len(_BETS)
+
+    def wins_needed(self, threshold: float) -> float:
+        """The least number of further pairs that can bring it to `threshold`: all of them wins as large as those before.
+
+        Infinite after so many losses that nothing is left to multiply.
+        """
+        logs = [  # for each bet, of its product and of what a win multiplies that by
+            (math.log(product), math.log1p(math.tanh(bet))) for product, bet in zip(self._products, _BETS, strict=True) if product
+        ]
+        if not logs:
+            return math.inf
+        goal = math.log(threshold)
+        wins = max(0, math.floor(min((goal - product) / win for product, win in logs)))  # before that their mean is less
+        while math.fsum(math.exp(product + wins * win - goal) for product, win in logs) < len(_BETS):
+            wins += 1
+        return wins
 
 
 def threshold(alpha: float, test: int) -> float:
@@ -48,12 +72,3 @@ def threshold(alpha: float, test: int) -> float:
     that depend on each other, as they do through the scores of the trial that all are compared with.
     """
     return test * (test + 1) / alpha
-
-
-def _products(differences: Sequence[float]) -> list[float]:
-    products, squares = [1.0] * len(_BETS), 0.0
-    for count, difference in enumerate(differences, start=1):
-        squares += difference * difference
-        relative = difference / math.sqrt(squares / count) if squares > 0 else 0.0
-        products = [product * (1 + math.tanh(bet * relative)) for product, bet in zip(products, _BETS, strict=True)]
-    return products

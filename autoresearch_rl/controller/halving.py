@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -127,13 +127,14 @@ class _PausingJudge:
         self._passed: Counter[int] = Counter()
         self._means: list[list[float]] = [[] for _ in self.rule.rungs]  # where trials were forecast to end, as they rank
         self._bar: tuple[int, float] | None = None
+        self._order: list[list[tuple[float, float, int]]] = [[] for _ in self.rule.rungs]  # of those held, the best first
 
     def report(self, number: int, curve: Curve, history: History) -> Order | None:
         done, target = progress(curve), curve.step_target
         if done is None or target is None:
             return None
         if number in self.held:
-            self._passed[self.held.pop(number).rung] += 1
+            self._let_go(number)
         typical = self._horizon.typical(number, target)
         rung = bisect_right(self.rule.rungs, curve.steps[-1] / min(target, typical) + 1e-9) - 1
         if rung <= self._come.get(number, -1) or len(history) < self.rule.warmup_trials:
@@ -146,14 +147,14 @@ class _PausingJudge:
             return None
         self._come[number] = rung
         place = _Place(rung, steps, values, target, done, left, diverged, self._forecast(steps, values, target))
-        mean = math.inf if diverged else rankable(place.seen.mean, self.direction)
+        mean = self._mean(place)
         insort(self._means[rung], mean)
-        self._bar = self._finished.leader(history)
+        self._look_up_to(self._finished.leader(history))
         self._weigh(place)
         self.held[number] = place
+        insort(self._order[rung], self._key(number))
         if number in self._chosen(self.held, ending=False):
-            del self.held[number]
-            self._passed[rung] += 1
+            self._let_go(number)
             return None
         return Order(kind="pause", reason=self._reason(place, value, bisect_right(self._means[rung], mean)))
 
@@ -161,27 +162,38 @@ class _PausingJudge:
         number = settled.trial.number
         self._come.pop(number, None)
         if number in self.held:
-            self._passed[self.held.pop(number).rung] += 1
+            self._let_go(number)
         if not self._finished.add(settled):
             return
-        self._bar = self._finished.leader(history)
-        for place in self.held.values():
-            self._weigh(place)
-        for number in self._ranked(self.held)[:_REFRESHED]:
+        self._look_up_to(self._finished.leader(history))
+        for _, _, number in sorted(key for waiting in self._order for key in waiting[:_REFRESHED])[:_REFRESHED]:
             place = self.held[number]
             place.seen, place.bar = self._forecast(place.steps, place.values, place.target), None
             self._weigh(place)
+        self._rank()
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
-        bar = self._finished.leader(history)
-        if bar != self._bar:  # the keep rule has decided on what settled last
-            self._bar = bar
-            for place in self.held.values():
-                self._weigh(place)
+        self._look_up_to(self._finished.leader(history))  # the keep rule has decided on what settled last
         return self._chosen(paused, ending=ending)
 
     def _forecast(self, steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64], target: float) -> Forecast:
         return forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self.direction)
+
+    def _mean(self, place: _Place) -> float:
+        return math.inf if place.diverged else rankable(place.seen.mean, self.direction)
+
+    def _key(self, number: int) -> tuple[float, float, int]:
+        """Sorts the best first: by index and, where that is the same, as without a leader, by where they are forecast to end."""
+        place = self.held[number]
+        return -place.index, self._mean(place), number
+
+    def _look_up_to(self, bar: tuple[int, float] | None) -> None:
+        """The trial to beat; weighs those that wait anew if it is another one."""
+        if bar != self._bar:
+            self._bar = bar
+            for place in self.held.values():
+                self._weigh(place)
+            self._rank()
 
     def _weigh(self, place: _Place) -> None:
         bar = None if self._bar is None else self._bar[1]
@@ -191,31 +203,40 @@ class _PausingJudge:
             place.index = place.seen.beats(bar) / max(place.left, _CHEAP)
         place.bar = bar
 
-    def _ranked(self, numbers: Collection[int]) -> list[int]:
-        """The best first: by index and, where that is the same, as without a leader, by where they are forecast to end."""
+    def _rank(self) -> None:
+        self._order = [[] for _ in self.rule.rungs]
+        for key in sorted(map(self._key, self.held)):
+            self._order[self.held[key[2]].rung].append(key)
 
-        def key(number: int) -> tuple[float, float, int]:
-            place = self.held[number]
-            return -place.index, rankable(place.seen.mean, self.direction), number
-
-        return sorted((number for number in numbers if number in self.held), key=key)
+    def _let_go(self, number: int) -> None:
+        """A trial has passed its rung."""
+        waiting = self._order[self.held[number].rung]
+        del waiting[bisect_left(waiting, self._key(number))]
+        self._passed[self.held.pop(number).rung] += 1
 
     def _chosen(self, numbers: Collection[int], *, ending: bool) -> Sequence[int]:
         """Those that pass their rung now, the best first."""
-        rule, passed = self.rule, Counter(self._passed)
-        for number, place in self.held.items():
-            passed[place.rung] += number not in numbers  # was taken up, and has not reported yet
-        chosen = []
-        for number in self._ranked(numbers):
-            place = self.held[number]
-            keep, most = rule.keep[place.rung] * len(self._horizon), rule.most[place.rung] * len(self._horizon)
-            keep = max(1.0, keep + 0.5) if ending else rule.early * keep + 0.5
-            kept = passed[place.rung] < math.floor(keep) and (self._bar is None or place.index * place.left >= _LEAST)
-            worth = passed[place.rung] < most + 1 and place.index >= (rule.chance if ending else rule.go_on)
-            if (kept or worth) and not place.diverged:
-                chosen.append(number)
-                passed[place.rung] += 1
-        return chosen
+        rule, started, passed = self.rule, len(self._horizon), Counter(self._passed)
+        if len(numbers) < len(self.held):  # the others were taken up, and have not reported yet
+            numbers = set(numbers)
+            passed.update(self.held[number].rung for number in self.held.keys() - numbers)
+        else:
+            numbers = self.held
+        part, enough = (1.0, rule.chance) if ending else (rule.early, rule.go_on)
+        chosen: list[tuple[float, float, int]] = []
+        for rung, waiting in enumerate(self._order):
+            keep = math.floor(max(float(ending), part * rule.keep[rung] * started + 0.5)) - passed[rung]
+            most = rule.most[rung] * started + 1 - passed[rung]
+            for key in waiting:
+                place = self.held[key[2]]
+                if keep <= 0 and (most <= 0 or place.index < enough):
+                    break
+                kept = keep > 0 and (self._bar is None or place.index * place.left >= _LEAST)
+                worth = most > 0 and place.index >= enough
+                if key[2] in numbers and (kept or worth) and not place.diverged:
+                    chosen.append(key)
+                    keep, most = keep - 1, most - 1
+        return [number for _, _, number in sorted(chosen)]
 
     def _reason(self, place: _Place, value: float, rank: int) -> str:
         where = f"{self.metric} {value:.4g} after {place.done:.0%} of the steps"

@@ -31,6 +31,7 @@ from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
 FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
+_HEAD_BYTES = 200  # of a line, in which its sequence number, times and kind stand
 _BLOB = "$blob"
 _REFERENCE = re.compile(rb'\{"\$blob":"([0-9a-f]{64})"\}')
 _LOCK = "controller.lock"
@@ -247,7 +248,7 @@ def _broken(line: bytes, seq: int) -> str:
     if rest[:-3] != f"{zlib.crc32(body):08x}".encode():
         return "wrong checksum"
     if line.startswith(b'{"seq":%d,' % seq):
-        return ""
+        return "" if line.find(b',"kind":"', 0, _HEAD_BYTES) > 0 else "incomplete"
     return f"sequence number {from_json(line).get('seq')} where {seq} should stand"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -92,7 +92,7 @@ class NoiseRule:
         self._take(known, root, history)
         touched = [root, *self._confirm(known, root, history)]
         standings = known.ranking.standings()
-        leader = known.ranking.leader(standings)
+        leader = known.ranking.leader()
         if leader.number != history.leader:
             touched.append(leader.number)
         repeats, reserve = self._ask(known, standings, leader.number, history, budget)
@@ -103,8 +103,10 @@ class NoiseRule:
             else self._decide(known, number, standings, leader.number, history)
             for number in dict.fromkeys(touched)
         ]
-        decisions = [replace(decision, reserve=reserve) for decision in decisions]
-        return [replace(decisions[0], repeats=tuple(repeats)), *decisions[1:]]
+        return [
+            replace(decision, repeats=tuple(repeats) if place == 0 else (), reserve=reserve)
+            for place, decision in enumerate(decisions)
+        ]
 
     # ---------------------------------------------------------------- what is known
     def _first(self, root: int, last: Settled, history: History, budget: Budget) -> Sequence[Decision]:
@@ -114,7 +116,7 @@ class NoiseRule:
         candidate, mean = scored(history, root)
         proof = f"is the {'baseline' if root == 0 else 'first score'}"
         comparisons = Comparisons(alpha=self._alpha, seeds=self._seeds, reference=root, confirmed=root, proof=proof)
-        self._campaign = _Campaign(Ranking(root), comparisons)
+        self._campaign = _Campaign(Ranking(root, comparisons.scores), comparisons)
         self._campaign.ranking.follow(last.trial.proposal, last.trial.number)
         self._campaign.ranking.take(history, candidate)
         allowed = self._allowed(history, budget)
@@ -134,7 +136,7 @@ class NoiseRule:
         candidate, comparisons = history.candidate(root), known.comparisons
         assert candidate is not None
         compared_with = {comparisons.reference, comparisons.confirmed, *comparisons.beaten}
-        if root not in compared_with and any(settled.outcome.score is None for settled in candidate.trials):
+        if root not in compared_with and candidate.n < len(candidate.trials):
             known.out.add(root)
             comparisons.tests.pop(root, None)
             known.ranking.drop(root)
@@ -146,7 +148,7 @@ class NoiseRule:
         """Confirms the best of those that are proven now; returns the candidates whose evidence has changed."""
         touched = known.comparisons.touched_by(root)
         proven = {number for number in touched if known.comparisons.is_proven(number, history)}
-        best = next((s.number for s in known.ranking.standings() if s.number in proven), None)
+        best = next((s.number for s in known.ranking.standings() if s.number in proven), None) if proven else None
         if best is None:
             return touched
         before = known.comparisons.confirmed
@@ -164,13 +166,15 @@ class NoiseRule:
         """Numbers to be measured once more each, and trials to be reserved for more of that.
 
         One pair at a time for a leader that is clearly ahead while the policy goes on; half of what is still needed for the first
-        of the top three that is affordable once nothing but the reserve is left. What is not needed then goes back to the policy.
+        of the top three that is affordable once nothing but the reserve is left, or of one that others overtook while it was
+        tested: its evidence is paid for. What is not needed then goes back to the policy.
         """
         comparisons = known.comparisons
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
-        top = [s.number for s in standings if self._is_promising(known, s)][:_TOP]
+        promising = list(self._promising(known, standings))
+        top = promising[:_TOP] + [number for number in promising[_TOP:] if number in comparisons.tests]
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
         least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
@@ -197,12 +201,10 @@ class NoiseRule:
         noise_to_come = scored(history, reference)[0].n < self._seeds and reference in measured_again
         return noise_to_come or not measured_again.isdisjoint(pool)
 
-    def _is_promising(self, known: _Campaign, standing: Standing) -> bool:
-        """Whether it looks better than the one that is confirmed."""
-        comparisons, ranking = known.comparisons, known.ranking
-        if standing.number == comparisons.confirmed or standing.number in comparisons.beaten:
-            return False
-        return ranking.gain(standing) > ranking.gain_of(comparisons.confirmed)
+    def _promising(self, known: _Campaign, standings: Sequence[Standing]) -> Iterator[int]:
+        """Those that look better than the one that is confirmed."""
+        beaten, least = known.comparisons.beaten, known.ranking.gain_of(known.comparisons.confirmed)
+        return (s.number for s in standings if known.ranking.gain(s) > least and s.number not in beaten)
 
     # ---------------------------------------------------------------- what is said
     def _decide(self, known: _Campaign, number: int, standings: Sequence[Standing], leader: int, history: History) -> Decision:
@@ -241,11 +243,11 @@ class NoiseRule:
         best = standings[0].number
         if number == leader:
             why = "" if best == number else f", as noise hides it from trial {best} and it is simpler or cheaper"
-            return "undecided", f"leads{why}; it is not tested against {against}", {}
+            return "undecided", f"leads{why}; it has not been tested against {against}", {}
         if not history.better(scored(history, number)[1], mean):
             return "discard", f"does not beat {against}", {}
         if number in [s.number for s in standings[:_TOP]]:
-            return "undecided", f"is among the best three; it is not tested against {against}", {}
+            return "undecided", f"is among the best three; it has not been tested against {against}", {}
         return "discard", f"beats {against}, but is not among the best three", {}
 
     def _unfit(self, last: Settled) -> str:

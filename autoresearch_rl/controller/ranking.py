@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autoresearch_rl.controller.comparing import ignores_seed
+from autoresearch_rl.controller.comparing import Scores, ignores_seed
 from autoresearch_rl.trial import Candidate, History, Proposal
 
 _KEPT = 64  # candidates that may still lead; the worst one beyond is dropped, so that a trial costs the same at any time
@@ -50,15 +51,19 @@ class Ranking:
 
     Attributes:
         reference: Number of the candidate that all are compared with; the first to be taken.
+        scores: Of all candidates.
     """
 
     reference: int
+    scores: Scores = field(default_factory=Scores)
     _standings: dict[int, Standing] = field(default_factory=dict)
     _lines: dict[int, int] = field(default_factory=dict)  # by trial, where there are any
     _better: int = 0
     _squares: float = 0.0
     _noise: float = 0.0  # variance of scores under other seeds, 0 while nothing is known of it
     _spread: float = 0.0  # variance of true gains
+    _ranked: list[tuple[float, float, int]] = field(default_factory=list)  # best first: shrunken mean and score, negative; number
+    _ranked_by: tuple[float, float, Standing] | None = None  # what the order depends on beside each one's own scores
 
     def follow(self, proposal: Proposal, number: int) -> None:
         """To be told of every trial that settles, whatever its end: later patches may build on its source."""
@@ -70,24 +75,25 @@ class Ranking:
         """Takes a candidate that has a score, after one of its trials has settled."""
         reference = history.candidate(self.reference)
         assert reference is not None
-        mine = _standing(candidate, reference, history.direction, self._lines.get(candidate.number, 0))
+        mine = self._standing(candidate, reference, -1.0 if history.direction == "minimize" else 1.0)
         self._standings[mine.number] = mine
         if candidate.n == 1 and (gain := self.gain(mine)) > 0:
             self._better += 1
             self._squares += gain * gain
         self._weigh()
+        self._rank(mine)
         if len(self._standings) > _KEPT:
             kept = {self.reference, history.leader, history.confirmed, mine.number}
-            del self._standings[next(s.number for s in reversed(self.standings()) if s.number not in kept)]
+            self.drop(next(number for _, _, number in reversed(self._ranked) if number not in kept))
 
     def drop(self, number: int) -> None:
         """A candidate that is not to lead any more."""
-        self._standings.pop(number, None)
+        if self._standings.pop(number, None) is not None:
+            self._ranked = [place for place in self._ranked if place[-1] != number]
 
     def standings(self) -> list[Standing]:
         """Best first by shrunken mean, the reference included."""
-        shrunken = {number: self.shrunken(standing) for number, standing in self._standings.items()}
-        return sorted(self._standings.values(), key=lambda s: (-shrunken[s.number], -s.score, s.number))
+        return [self._standings[number] for _, _, number in self._ranked]
 
     def gain(self, standing: Standing) -> float:
         """How much better than the reference its scores are.
@@ -114,20 +120,56 @@ class Ranking:
         difference, error = self.shrunken(mine) - self.shrunken(theirs), self._error(mine, theirs)
         return difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
 
-    def leader(self, standings: Sequence[Standing]) -> Standing:
+    def leader(self) -> Standing:
         """The simplest of those that cannot be told from the best, among them the cheapest, among them the best."""
-        best = standings[0]
-        near = [s for s in standings if self.shrunken(best) - self.shrunken(s) <= _AS_GOOD * self._error(best, s)]
+        top, _, best = self._ranked[0]
+        variance = self._variance(self._standings[best])
+        none_is_farther = 1.01 * _AS_GOOD * math.sqrt(2 * self._noise)  # as no variance is larger than that of the noise
+        near = [self._standings[best]]
+        for shrunken, _, number in self._ranked[1:]:
+            if shrunken - top > none_is_farther:
+                break
+            standing = self._standings[number]
+            if shrunken - top <= _AS_GOOD * math.sqrt(variance + self._variance(standing)):
+                near.append(standing)
         fewest = min(s.lines for s in near)
         simple = [s for s in near if s.lines == fewest]
         cheapest = min(s.elapsed_s for s in simple)
         return next(s for s in simple if s.elapsed_s <= _AS_CHEAP * cheapest)
 
+    def _rank(self, mine: Standing) -> None:
+        """Puts one in its place, and all where more than that has changed."""
+        ranked_by = (self._noise, self._spread, self._standings[self.reference])
+        if ranked_by == self._ranked_by and len(self._ranked) < len(self._standings):
+            insort(self._ranked, self._place(mine))
+        else:
+            self._ranked, self._ranked_by = sorted([self._place(each) for each in self._standings.values()]), ranked_by
+
+    def _place(self, standing: Standing) -> tuple[float, float, int]:
+        return -self.shrunken(standing), -standing.score, standing.number
+
+    def _standing(self, candidate: Candidate, reference: Candidate, sign: float) -> Standing:
+        scores, theirs = _known(self.scores.of(candidate)), _known(self.scores.of(reference))
+        ignored, is_reference = ignores_seed(candidate), candidate.number == reference.number
+        again = [] if ignored and not is_reference else list(scores.values())[not is_reference :]
+        mean = math.fsum(again) / len(again) if again else 0.0
+        paired = [theirs[seed] for seed in scores if seed in theirs] or list(theirs.values())
+        return Standing(
+            number=candidate.number,
+            score=sign * math.fsum(scores.values()) / len(scores),
+            paired=sign * math.fsum(paired) / len(paired),
+            n=1 if ignored else len(scores),
+            lines=self._lines.get(candidate.number, 0),
+            elapsed_s=candidate.trials[0].outcome.elapsed_s,
+            squares=math.fsum((score - mean) ** 2 for score in again),
+            freedom=max(0, len(again) - 1),
+        )
+
     def _weigh(self) -> None:
         """Estimates both variances anew."""
-        standings = self._standings.values()
-        freedom = sum(standing.freedom for standing in standings)
-        self._noise = math.fsum(standing.squares for standing in standings) / freedom if freedom else 0.0
+        repeated = [standing for standing in self._standings.values() if standing.freedom]
+        freedom = sum(standing.freedom for standing in repeated)
+        self._noise = math.fsum(standing.squares for standing in repeated) / freedom if freedom else 0.0
         by_chance = self._noise * (1 + 1 / self._standings[self.reference].n)
         self._spread = max(0.0, self._squares / self._better - by_chance) if self._better else 0.0
 
@@ -142,26 +184,5 @@ class Ranking:
         return noise * spread / (standing.n * spread + noise)
 
 
-def _standing(candidate: Candidate, reference: Candidate, direction: str, lines: int) -> Standing:
-    scores, theirs = _scores(candidate), _scores(reference)
-    sign = -1.0 if direction == "minimize" else 1.0
-    again = list(scores.values())[candidate.number != reference.number :]
-    if candidate.number != reference.number and ignores_seed(candidate):
-        again = []
-    mean = math.fsum(again) / len(again) if again else 0.0
-    paired = [theirs[seed] for seed in scores if seed in theirs] or list(theirs.values())
-    return Standing(
-        number=candidate.number,
-        score=sign * math.fsum(scores.values()) / len(scores),
-        paired=sign * math.fsum(paired) / len(paired),
-        n=1 if ignores_seed(candidate) else len(scores),
-        lines=lines,
-        elapsed_s=candidate.trials[0].outcome.elapsed_s,
-        squares=math.fsum((score - mean) ** 2 for score in again),
-        freedom=max(0, len(again) - 1),
-    )
-
-
-def _scores(candidate: Candidate) -> dict[int, float]:
-    """By seed, in the order settled."""
-    return {s.trial.seed: s.outcome.score for s in candidate.trials if s.outcome.score is not None}
+def _known(scores: Mapping[int, float | None]) -> dict[int, float]:
+    return {seed: score for seed, score in scores.items() if score is not None}

@@ -119,7 +119,8 @@ def _summary(seen: Seen, last: int) -> dict[str, Any]:
         "running": [trial.number for trial in seen.running.values()],
         "paused": [trial.number for trial in seen.paused.values()],
         "leader": history.leader,
-        "best": _score(history),
+        "best": _score(history, history.leader),
+        "confirmed": history.confirmed,
         "trials": _rows(history, last),
     }
 
@@ -138,6 +139,7 @@ def _row(settled: Settled, decision: Decision | None) -> dict[str, Any]:
     trial, outcome = settled.trial, settled.outcome
     return {
         "trial": trial.number,
+        "repeat_of": trial.proposal.repeat_of,
         "status": str(outcome.status),
         "score": outcome.score,
         "decision": decision.verdict if decision is not None else None,
@@ -162,19 +164,31 @@ def _print(seen: Seen, run_dir: Path, last: int) -> None:
     console.print(f"{_state(seen)}{ended}; {len(history)}{limit} trials settled in {seen.elapsed_s:.0f} s", highlight=False)
     if spent := seen.meter.line(seen.elapsed_s):
         console.print(f"spent: {spent}", highlight=False)
-    if history.leader is not None:
-        console.print(f"best: trial {history.leader} with {seen.opened.metric} {_score(history):.6g}", highlight=False)
+    for line in _leading(history, seen.opened.metric):
+        console.print(escape(line), highlight=False)
     for line in told(seen, run_dir):
         console.print(escape(line), highlight=False)
     table = Table("trial", "status", "score", "decision", "reason", box=None, pad_edge=False)
     for row in _rows(history, last):
         score = "" if row["score"] is None else f"{row['score']:.6g}"
-        table.add_row(str(row["trial"]), row["status"], score, row["decision"] or "", escape(_plain(row["reason"])))
+        repeats = "" if row["repeat_of"] is None else f" repeats {row['repeat_of']}"
+        table.add_row(f"{row['trial']}{repeats}", row["status"], score, row["decision"] or "", escape(_plain(row["reason"])))
     console.print(table)
 
 
-def _score(history: History) -> float | None:
-    candidate = history.candidate(history.leader) if history.leader is not None else None
+def _leading(history: History, metric: str) -> Iterable[str]:
+    """What leads and, where that is another one, what is confirmed."""
+    if history.leader is None:
+        return
+    yield f"best: trial {history.leader} with {metric} {_score(history, history.leader):.6g}"
+    if history.confirmed == 0 and history.leader:
+        yield "confirmed: nothing yet that is better than the baseline"
+    elif history.confirmed is not None and history.leader:
+        yield f"confirmed: trial {history.confirmed} with {metric} {_score(history, history.confirmed):.6g}"
+
+
+def _score(history: History, number: int | None) -> float | None:
+    candidate = history.candidate(number) if number is not None else None
     return candidate.mean if candidate is not None else None
 
 

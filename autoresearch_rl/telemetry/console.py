@@ -100,7 +100,7 @@ class LiveSink:
             self._note(self._tally.close())
         self._stack.close()
         if self._tally.opened is not None:
-            self._console.print(summary(self._tally, self._now_s(), self._run_dir))
+            self._console.print(summary(self._tally, self._now_s()))
 
     def _note(self, row: Row | None) -> None:
         if row is not None:
@@ -131,7 +131,8 @@ class PlainSink:
     def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
-        self._since, self._now, self._last_s = "", False, 0.0
+        self._since, self._now = "", False
+        self._told: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
@@ -144,7 +145,6 @@ class PlainSink:
             return
         paused = isinstance(record, StartTrial) and record.trial.number in self._tally.paused
         self._tally.feed(entry)
-        self._last_s = entry.elapsed_s
         self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
         said = (
             "" if not self._now else self._start(record, paused=paused) if isinstance(record, StartTrial) else self._line(record)
@@ -154,15 +154,8 @@ class PlainSink:
             self._file.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        tally = self._tally
-        tally.close()
-        if spent := tally.meter.line(self._last_s):
-            self._file.write(f"spent: {spent}\n")
-        opened, leader, gain = tally.opened, tally.leader, tally.gain()
-        if opened is not None and leader is not None:
-            better = f", {abs(gain):.3g} {'better' if gain > 0 else 'worse'} than the baseline" if gain else ""
-            self._file.write(f"best: {printable(opened.metric)} {number(tally.best)}, trial {leader}{better}\n")
-            self._file.flush()
+        """What the campaign came to is said after it, where the spending, the leader and what is confirmed are known."""
+        self._tally.close()
 
     def _start(self, start: StartTrial, *, paused: bool) -> str:
         trial, proposal = start.trial, start.trial.proposal
@@ -190,7 +183,9 @@ class PlainSink:
             case SettledEvent(outcome=outcome):
                 metric = self._tally.opened.metric if self._tally.opened is not None else ""
                 score = f": {metric} {number(outcome.score)}" if outcome.score is not None else ""
-                why = f": {first_line(outcome.message)}" if outcome.message and outcome.status is not Status.OK else ""
+                told = self._told.pop(record.number, "")
+                said = outcome.status is Status.OK or not outcome.message or (told and told in outcome.message)
+                why = "" if said else f": {first_line(outcome.message)}"
                 cost = self._tally.meter.ended.get("usd", 0.0)
                 price = f" for {of_limit('usd', cost, None)}" if cost > 0 else ""
                 after = f" after {duration(outcome.elapsed_s)}" if outcome.elapsed_s > 0 else ""  # none: it was paused
@@ -199,6 +194,9 @@ class PlainSink:
                 if decision.reason.partition(":")[0] in (Status.CANCELLED, Status.REJECTED, Status.TIMEOUT, Status.FAILED):
                     return ""  # no score: the line before has said all there is
                 return f"trial {decision.candidate} {decision.verdict}: {first_line(decision.reason)}"
+            case OrderTrial(order=order, number=trial) if line := _notice(record, self._tally):
+                self._told[trial] = order.reason
+                return line
             case _:
                 return _notice(record, self._tally)
 

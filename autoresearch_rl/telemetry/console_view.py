@@ -84,27 +84,14 @@ def table(view: View) -> RenderableType:
     return Padding(Group(*parts), (0, 1))
 
 
-def summary(tally: Tally, now_s: float, run_dir: Path) -> RenderableType:
-    """What stays on the screen after the end."""
+def summary(tally: Tally, now_s: float) -> RenderableType:
+    """What stays on the screen after the end; the campaign's last words follow, so only what these leave out."""
     opened = tally.opened
     if opened is None:
         return Text("nothing was run", style="dim")
-    rows = Table.grid(Column(style="dim", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
-    best, baseline = tally.best, tally.mean(0)
-    metric = printable(opened.metric)
-    if best is not None:
-        rows.add_row("best", Text(f"{metric} {number(best)}  (trial {tally.leader})", style="bold green"))
-    if baseline is not None:
-        rows.add_row("baseline", Text.assemble(f"{metric} {number(baseline)}  ", _gain(tally)))
-    rows.add_row("trials", Text(", ".join(f"{count} {status}" for status, count in tally.counts.most_common()) or "none settled"))
-    rows.add_row("time", Text(duration(now_s)))
-    if spent := tally.meter.line(now_s):
-        rows.add_row("spent", Text(spent))
-    if tally.stop is not None:
-        rows.add_row("ended", _text(first_line(tally.stop.reason), "red" if tally.stop.failed else ""))
-    rows.add_row("results", _text(str(run_dir)))
+    counts = ", ".join(f"{count} {status}" for status, count in tally.counts.most_common()) or "none settled"
     title = Text.assemble(_text(opened.task, "bold"), "  ", _text(opened.tags.get("policy", ""), "cyan"))
-    return Padding(Group(title, rows), (1, 1, 0, 1))
+    return Padding(Group(title, Text(f"trials: {counts}, in {duration(now_s)}")), (1, 1, 0, 1))
 
 
 def _title(opened: Opened, run_dir: Path) -> RenderableType:

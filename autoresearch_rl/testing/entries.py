@@ -174,7 +174,7 @@ class FakeCampaign:
             base = replace(base, artifacts=self._leave_files(trial))
         if number and trial.attempt == 1 and number % self.every == 0:
             status = _STATUSES[number // self.every % len(_STATUSES)]
-            return replace(base, status=status, message=f"train ended with exit code 1\n{self.hostile}")
+            return replace(base, status=status, message=f"train ended {self.hostile}\n{self.hostile}")
         score = 0.9 + 0.08 * math.sin(number * 1.7) * (1 - 1 / (1 + number))
         verdict = Verdict(kind="untrusted", tier=0, reason="isolation tier 0")
         return replace(base, score=score, metrics={"accuracy": score, "loss": 1 - score}, verdict=verdict)

@@ -57,7 +57,7 @@ fn is_a_sentence(refusal: &Refusal) {
     assert!((0.0..=1.0).contains(&similarity) && !refusal.to_string().contains('\n'), "{refusal}");
 }
 
-/// All lines with content that the hunks add have come, and as many have gone as the hunks remove.
+/// All lines with content that the hunks add have come, as many have gone as the hunks remove, and the others have kept their bytes.
 fn holds_all(before: &str, after: &str, hunks: &[Hunk<'_>]) {
     // Rows behind a cut may be prose.
     let rows = || hunks.iter().flat_map(|hunk| &hunk.rows[..hunk.cut.unwrap_or(hunk.rows.len())]);
@@ -65,13 +65,22 @@ fn holds_all(before: &str, after: &str, hunks: &[Hunk<'_>]) {
     let count = |kind| rows().filter(|row| row.kind == kind && !row.text.trim().is_empty()).count();
     if hunks.iter().all(|hunk| hunk.cut.is_none()) {
         assert_eq!(held(after) + count(Kind::Remove), held(before) + count(Kind::Add), "{after:?}");
+        let left = counted(after.split('\n'));
+        let old = counted(before.split('\n').filter(|line| !line.trim().is_empty()));
+        let gone: usize = old.iter().map(|(line, count)| count.saturating_sub(left.get(line).copied().unwrap_or(0))).sum();
+        assert!(gone <= count(Kind::Remove), "{after:?}");
     }
-    let mut there: HashMap<&str, usize> = HashMap::new();
-    after.split('\n').for_each(|line| *there.entry(line.trim()).or_default() += 1);
+    let mut there = counted(after.split('\n').map(str::trim));
     for row in rows().filter(|row| row.kind == Kind::Add && !row.text.trim().is_empty()) {
         let left = there.get_mut(row.text.trim()).filter(|left| **left > 0);
         *left.unwrap_or_else(|| panic!("{:?} is not in {after:?}", row.text)) -= 1;
     }
+}
+
+fn counted<'a>(lines: impl Iterator<Item = &'a str>) -> HashMap<&'a str, usize> {
+    let mut counts = HashMap::new();
+    lines.for_each(|line| *counts.entry(line).or_default() += 1);
+    counts
 }
 
 fn same_lines<'a>(lines: impl Iterator<Item = &'a str>, text: &'a str) -> bool {

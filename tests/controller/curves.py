@@ -47,7 +47,9 @@ class Told:
 
     def __init__(self, rule: CancelRule, *, direction: Direction = "minimize", checkpoints: bool = False) -> None:
         self.log = HistoryLog(direction)
-        self.judge: Judge = rule.follow("loss", direction, checkpoints=checkpoints)
+        judge = rule.follow("loss", direction, checkpoints=checkpoints)
+        assert judge is not None
+        self.judge: Judge = judge
 
     def finish(self, number: int, values: Sequence[float], *, score: float | None = None, target: float | None = STEPS) -> None:
         """A trial ran to its end; it leads where its score is the best."""

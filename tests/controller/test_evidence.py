@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -11,9 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.evidence import evidence, threshold, wins_needed
+from autoresearch_rl.controller.evidence import Evidence, threshold
 
 SIZES = st.lists(st.floats(0, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=7)
+
+
+def after(differences: Iterable[float]) -> Evidence:
+    found = Evidence()
+    for difference in differences:
+        found.add(difference)
+    return found
+
+
+def evidence(differences: Iterable[float]) -> float:
+    return after(differences).value
 
 
 @given(SIZES)
@@ -55,13 +67,19 @@ def test_the_chance_of_ever_reaching_a_threshold_keeps_to_it(draw: str) -> None:
 
 @given(st.lists(st.floats(-10, 10), max_size=6), st.floats(1.5, 1e4))
 def test_the_wins_needed_are_enough_and_no_fewer_are(differences: list[float], bar: float) -> None:
-    wins = wins_needed(differences, bar)
+    wins = int(after(differences).wins_needed(bar))
     size = math.sqrt(sum(d * d for d in differences) / len(differences)) if any(differences) else 1.0
     if wins and (size > 1e-3) and 0.0 not in differences:
         assert evidence([*differences, *[size] * wins]) >= bar * (1 - 1e-9)
         assert evidence([*differences, *[size] * (wins - 1)]) < bar * (1 + 1e-9)
     if not wins:
         assert evidence(differences) >= bar
+
+
+def test_after_too_many_losses_no_wins_are_enough() -> None:
+    lost = after([*[0.01, -0.01] * 250, -1e9])
+    assert lost.value == 0.0
+    assert lost.wins_needed(40.0) == math.inf
 
 
 def test_tests_share_alpha() -> None:

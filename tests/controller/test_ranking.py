@@ -34,7 +34,7 @@ class Campaign:
 
     @property
     def leader(self) -> int:
-        return self.ranking.leader(self.ranking.standings()).number
+        return self.ranking.leader().number
 
     def shrunken(self, number: int) -> float:
         return next(self.ranking.shrunken(s) for s in self.ranking.standings() if s.number == number)

@@ -91,7 +91,6 @@ def test_plain_lines_say_what_is_special(tmp_path: Path) -> None:
             sink.record(entry)
     lines = [line.partition("] ")[2] for line in shown.getvalue().splitlines()]
     for wanted in (
-        "trial 1 is told to pause: others may be better",
         "trial 1 paused at step 40 of 100: others may be better",
         "trial 2 would have been cancelled (control group): no chance",
         "trial 3 repeats trial 0 under another seed",
