@@ -173,14 +173,18 @@ class NoiseRule:
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
+        new_one = comparisons.cost_of_a_new_one(history)
+        is_ahead = known.ranking.lead(leader, comparisons.confirmed) >= _CLEARLY
+        if not is_ahead and (budget.trials is None or new_one <= left < budget.trials):
+            return [], 0 if budget.trials is None else left
         top = list(islice(self._promising(known, standings), _TOP))
         wins = {number: comparisons.wins_needed(number, history) for number in top}
         costs = {number: comparisons.cost(number, wins[number], history) for number in top}
-        least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
+        least = min([new_one, *costs.values()])
         reserve = left if budget.trials is not None and left >= least else 0
         at_end = budget.trials is not None and budget.trials <= reserve
         last_part = max(least, math.ceil(_LAST_PART * allowed)) if reserve else 0
-        tested = [n for n in top if n == leader and known.ranking.lead(n, comparisons.confirmed) >= _CLEARLY]
+        tested = [number for number in top if number == leader and is_ahead]
         pool, may_spend = (top, budget.trials or 0) if at_end else (tested, left - last_part)
         first = next((number for number in pool if costs[number] <= may_spend), None)
         repeats: list[int] = []
