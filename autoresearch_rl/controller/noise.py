@@ -175,7 +175,8 @@ class NoiseRule:
         left = allowed - known.spent - own
         new_one = comparisons.cost_of_a_new_one(history)
         is_ahead = known.ranking.lead(leader, comparisons.confirmed) >= _CLEARLY
-        if not is_ahead and (budget.trials is None or new_one <= left < budget.trials):
+        spare = left if budget.trials is None else left - math.ceil(_LAST_PART * allowed)
+        if not (is_ahead and spare > 0) and (budget.trials is None or new_one <= left < budget.trials):
             return [], 0 if budget.trials is None else left
         top = list(islice(self._promising(known, standings), _TOP))
         wins = {number: comparisons.wins_needed(number, history) for number in top}
