@@ -327,16 +327,16 @@ class HistoryLog:
 
     def candidate(self, root: int, length: int) -> Candidate | None:
         """A candidate as of then, None if it has no trial; made once for each of its trials, as it may have a thousand of them."""
-        again = self._again.get(root) or [settled for settled in (self.find(root, length),) if settled is not None]
+        again = self._again.get(root)
+        if again is None:
+            return None if (once := self.find(root, length)) is None else _candidate(root, (once,))
         count = len(again)  # asked for first: another thread may settle one meanwhile
         if length < len(self.settled):
             count = bisect_left(again, length, key=lambda settled: self._index[settled.trial.number])
         newest = self._newest.get(root)
-        if count < 2:
-            return _candidate(root, tuple(again[:count])) if count else None
         if newest is None or len(newest.trials) != count:
             newest = self._newest[root] = _candidate(root, tuple(again[:count]))
-        return newest
+        return newest if count else None
 
 
 class History:

@@ -224,6 +224,7 @@ def all_kept() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()  # else the next search, a moment later, looks at all of them
             gc.enable()
 
 

@@ -173,15 +173,22 @@ class NoiseRule:
         own = sum(trial.proposal.source == REPEAT for trial in history.pending)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
+        new_one = comparisons.cost_of_a_new_one(history)
+        is_ahead = known.ranking.lead(leader, comparisons.confirmed) >= _CLEARLY
+        last_part: float = math.ceil(_LAST_PART * allowed)
+        # Then it changes nothing what others than the leader would cost.
+        early = budget.trials is None or (new_one <= min(left, last_part) and left < budget.trials)
+        if early and not (is_ahead and (budget.trials is None or left > last_part)):
+            return [], 0 if budget.trials is None else left
         promising = list(self._promising(known, standings))
         top = promising[:_TOP] + [number for number in promising[_TOP:] if number in comparisons.tests]
-        wins = {number: comparisons.wins_needed(number, history) for number in top}
-        costs = {number: comparisons.cost(number, wins[number], history) for number in top}
-        least = min([comparisons.cost_of_a_new_one(history), *costs.values()])
+        tested = [number for number in top if number == leader and is_ahead]
+        wins = {number: comparisons.wins_needed(number, history) for number in (tested if early else top)}
+        costs = {number: comparisons.cost(number, needed, history) for number, needed in wins.items()}
+        least = min([new_one, *costs.values()])
         reserve = left if budget.trials is not None and left >= least else 0
         at_end = budget.trials is not None and budget.trials <= reserve
-        last_part = max(least, math.ceil(_LAST_PART * allowed)) if reserve else 0
-        tested = [n for n in top if n == leader and known.ranking.lead(n, comparisons.confirmed) >= _CLEARLY]
+        last_part = max(least, last_part) if reserve else 0
         pool, may_spend = (top, budget.trials or 0) if at_end else (tested, left - last_part)
         first = next((number for number in pool if costs[number] <= may_spend), None)
         repeats: list[int] = []

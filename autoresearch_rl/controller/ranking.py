@@ -109,7 +109,7 @@ class Ranking:
 
     def shrunken(self, standing: Standing) -> float:
         """The gain over the reference that is to be expected of it under other seeds."""
-        gain, noise = self.gain(standing), self._noise
+        gain, noise = standing.score - (standing.paired + self._standings[self.reference].score) / 2, self._noise
         if gain <= 0 or noise == 0:
             return gain
         return gain * standing.n * self._spread / (standing.n * self._spread + noise)
@@ -141,12 +141,10 @@ class Ranking:
         """Puts one in its place, and all where more than that has changed."""
         ranked_by = (self._noise, self._spread, self._standings[self.reference])
         if ranked_by == self._ranked_by and len(self._ranked) < len(self._standings):
-            insort(self._ranked, self._place(mine))
+            insort(self._ranked, (-self.shrunken(mine), -mine.score, mine.number))
         else:
-            self._ranked, self._ranked_by = sorted([self._place(each) for each in self._standings.values()]), ranked_by
-
-    def _place(self, standing: Standing) -> tuple[float, float, int]:
-        return -self.shrunken(standing), -standing.score, standing.number
+            self._ranked = sorted([(-self.shrunken(s), -s.score, s.number) for s in self._standings.values()])
+            self._ranked_by = ranked_by
 
     def _standing(self, candidate: Candidate, reference: Candidate, sign: float) -> Standing:
         scores, theirs = _known(self.scores.of(candidate)), _known(self.scores.of(reference))
