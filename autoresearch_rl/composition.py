@@ -298,8 +298,11 @@ def _load_task(folder: Path) -> dict[str, Any]:
     return {**content, "_target_": "autoresearch_rl.task.Task", "_convert_": "all", "path": str(folder)}
 
 
-def compose(arguments: list[str]) -> tuple[DictConfig, Path]:
-    """The configuration that a command line composes to, and the run directory it would have. Raises HydraException, ConfigError."""
+def compose(arguments: list[str]) -> tuple[DictConfig, Path, dict[str, str]]:
+    """What a command line composes to: the configuration, the run directory it would have, and the option chosen in each group.
+
+    Raises HydraException, ConfigError.
+    """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
@@ -312,7 +315,8 @@ def compose(arguments: list[str]) -> tuple[DictConfig, Path]:
             raise ConfigError([_uncomposed(error)]) from error
     with_flags = OmegaConf.to_container(config, resolve=False)
     assert isinstance(with_flags, dict)
-    return OmegaConf.create({key: value for key, value in with_flags.items() if key != "hydra"}), run_dir
+    chosen = {str(group): str(option) for group, option in config.hydra.runtime.choices.items()}
+    return OmegaConf.create({key: value for key, value in with_flags.items() if key != "hydra"}), run_dir, chosen
 
 
 def _uncomposed(error: ValueError) -> Problem:

@@ -23,7 +23,7 @@ def validate(arguments: list[str]) -> int:
     """Composes, assembles and checks everything on this machine; starts nothing."""
     options = parser("validate").parse_args(arguments)
     where = [] if options.config_dir is None else [f"hydra.searchpath=[file://{options.config_dir.absolute()}]"]
-    config, run_dir = composition.compose([*options.overrides, *where])
+    config, run_dir, chosen = composition.compose([*options.overrides, *where])
     from autoresearch_rl.controller.plan import assemble
     from autoresearch_rl.controller.run import check
 
@@ -34,9 +34,11 @@ def validate(arguments: list[str]) -> int:
     if any(problem.fatal for problem in problems):
         return 2
     cells = plan.task.search_space.size
-    print(
-        f"Ready: task {plan.task.name} in {composition.shown(plan.task.path)}, policy {plan.labels['policy']}, target {plan.labels['target']}."
-    )
+    where_from = composition.shown(plan.task.path)
+    print(f"Ready: task {plan.task.name} in {where_from}, policy {chosen['policy']}, target {chosen['target']}, ", end="")
+    limit = "no limit of" if plan.settings.max_trials is None else f"{plan.settings.max_trials}"
+    print(f"{limit} trials, {plan.settings.concurrency} at a time, ", end="")
+    print(f"keep rule {chosen['controller/keep']}, cancel rule {chosen['controller/cancel']}.")
     names = ", ".join(plan.task.search_space.names) or "none"
     print(f"Search space: {names} ({'infinite' if cells is None else cells} settings); objective: ", end="")
     print(f"{plan.task.objective.direction} {plan.task.objective.metric}.")

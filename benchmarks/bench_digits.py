@@ -49,7 +49,7 @@ def main() -> None:
 
 def best(policy: str, seed: int) -> float:
     """Best test accuracy of one campaign."""
-    config, _ = compose([f"policy={policy}", "task=digits", f"controller.seed={seed}", "telemetry=off"])
+    config, _, _ = compose([f"policy={policy}", "task=digits", f"controller.seed={seed}", "telemetry=off"])
     with tempfile.TemporaryDirectory() as folder:
         finished = run(assemble(config), Path(folder), cache_dir=cache_root(), tags={}, announce=lambda _: None)
         return max(s.outcome.metrics["accuracy"] for s in finished.history.settled if s.outcome.metrics)

@@ -63,7 +63,7 @@ def campaign(overrides: list[str], telemetry: dict[str, Telemetry]) -> Finished:
     """Runs one campaign in a folder that is thrown away."""
     from dataclasses import replace
 
-    config, _ = compose([*overrides, "telemetry=console"])
+    config, _, _ = compose([*overrides, "telemetry=console"])
     plan = assemble(config)
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / plan.task.name

@@ -176,7 +176,7 @@ def test_command_lines_are_understood(folder: Path, where: str, argv: tuple[str,
         overrides, config_dir = campaign(argv)
     where_from = [] if config_dir is None else [f"hydra.searchpath=[file://{folder / config_dir}]"]
     with contextlib.chdir(folder):
-        config, _ = composition.compose([*map(first_choice, overrides), *where_from])
+        config, _, _ = composition.compose([*map(first_choice, overrides), *where_from])
         if config.plugins:
             return
         if "task.space.width.low=200" in argv:  # the tutorial's example of an error
