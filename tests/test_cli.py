@@ -125,7 +125,7 @@ def test_validate_accepts_a_good_task_and_starts_nothing(tmp_path: Path) -> None
     folder = write_task(tmp_path / "task")
     said = arrl("validate", *QUIET, cwd=folder).stdout
     assert said.startswith(
-        "Ready: task tiny in ., policy random, target command, 4 trials, 2 at a time, keep rule noise, cancel rule auto."
+        "Ready: task tiny in ., policy tpe, target command, 48 trials, 2 at a time, keep rule noise, cancel rule auto."
     )
     assert "Search space: x (infinite settings); objective: minimize loss." in said
     assert not (folder / "runs").exists()
