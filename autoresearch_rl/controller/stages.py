@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 import shutil
 import statistics
@@ -34,6 +36,7 @@ _ARTIFACTS = (
 )
 _LAST_BYTES = 1_000_000
 _FULL_BYTES = 65_536
+_LOW_BYTES = 16_000_000
 
 
 @dataclass
@@ -155,11 +158,16 @@ class _Attempt:
             if held:
                 self.stages.post(Released(number=self._trial.number, attempt=self._trial.attempt, resources=held))
             end = self._evaluate() if task.evaluate_cmd is not None else self._self_reported()
-        if end.status is Status.FAILED and shutil.disk_usage(self.stages.run_dir).free < _FULL_BYTES:
+        if end.status is Status.FAILED and self._disk_was_full(end.message):
             # Which may be its own doing or not; it runs again, at most `max_attempts` times, once its folders are dropped.
             end = Outcome(status=Status.LOST, message=f"the disk of {self.stages.run_dir} was full: {end.message}")
         end = replace(end, curve=self.curve.build(), reported=self.curve.last, usage=self.usage, sealed=self.sealed)
         return replace(end, conditions=self.conditions)
+
+    def _disk_was_full(self, message: str) -> bool:
+        """Also where a trial beside it has ended since and left some room."""
+        free = shutil.disk_usage(self.stages.run_dir).free
+        return free < _FULL_BYTES or (free < _LOW_BYTES and os.strerror(errno.ENOSPC) in message)
 
     @property
     def _trial(self) -> Trial:
