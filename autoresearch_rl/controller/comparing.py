@@ -81,9 +81,14 @@ class Comparisons:
             newest = max(settled.trial.number for settled in trials)
             self.tests[number] = Test(threshold(self.alpha, self.opened), newest, len(trials))
 
-    def touched_by(self, number: int) -> list[int]:
-        """Candidates under test whose evidence may change when a trial of candidate `number` settles."""
-        return [tested for tested in self.tests if number in (tested, self.confirmed)]
+    def touched_by(self, number: int, history: History) -> list[int]:
+        """Candidates under test of which something is new when a trial of candidate `number` has settled."""
+        touched = []
+        for tested, test in self.tests.items():
+            before = test.evidence.pairs
+            if tested == number or (number == self.confirmed and self._evidence(tested, history).pairs > before):
+                touched.append(tested)
+        return touched
 
     def is_proven(self, number: int, history: History) -> bool:
         """Whether a candidate under test is proven to be better than the confirmed one."""

@@ -146,7 +146,7 @@ class NoiseRule:
 
     def _confirm(self, known: _Campaign, root: int, history: History) -> list[int]:
         """Confirms the best of those that are proven now; returns the candidates whose evidence has changed."""
-        touched = known.comparisons.touched_by(root)
+        touched = known.comparisons.touched_by(root, history)
         proven = {number for number in touched if known.comparisons.is_proven(number, history)}
         best = next((s.number for s in known.ranking.standings() if s.number in proven), None) if proven else None
         if best is None:
