@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -72,6 +73,7 @@ class Comparisons:
     opened: int = 0
     varied: bool = False
     scores: Scores = field(default_factory=Scores)
+    _pending: tuple[History, Counter[int]] | None = None  # pending measurements by candidate, of the history looked at last
 
     def open(self, number: int, history: History) -> None:
         """Begins to test a candidate, if it is not under test yet."""
@@ -129,13 +131,21 @@ class Comparisons:
 
     def cost(self, number: int, pairs: float, history: History) -> float:
         """Repeats that so many further pairs take, of the candidate and of the one that it is compared with."""
-        return pairs + max(0, measured(number, history) + pairs - measured(self.confirmed, history))
+        return pairs + max(0, self._measured(number, history) + pairs - self._measured(self.confirmed, history))
 
     def cost_of_a_new_one(self, history: History) -> float:
         """The least number of repeats that can confirm a candidate that was measured once."""
         fixed = self._is_fixed(history)
         pairs = self.seeds - 1 if fixed else self._wins_of_a_new_one()
-        return pairs + max(0, 1 + pairs - max(self.seeds, measured(self.confirmed, history)))
+        return pairs + max(0, 1 + pairs - max(self.seeds, self._measured(self.confirmed, history)))
+
+    def _measured(self, number: int, history: History) -> int:
+        """Measurements of a candidate, pending ones included."""
+        if self._pending is None or self._pending[0] is not history:
+            roots = (t.number if t.proposal.repeat_of is None else t.proposal.repeat_of for t in history.pending)
+            self._pending = history, Counter(roots)
+        candidate = history.candidate(number)
+        return self._pending[1][number] + (0 if candidate is None else len(candidate.trials))
 
     def _is_fixed(self, history: History) -> bool:
         """Whether scores do not depend on the seed, as far as anybody has seen."""
@@ -178,13 +188,6 @@ def scored(history: History, number: int) -> tuple[Candidate, float]:
     assert candidate is not None
     assert candidate.mean is not None
     return candidate, candidate.mean
-
-
-def measured(number: int, history: History) -> int:
-    """Measurements of a candidate, pending ones included."""
-    candidate = history.candidate(number)
-    pending = sum(number in (trial.number, trial.proposal.repeat_of) for trial in history.pending)
-    return pending + (0 if candidate is None else len(candidate.trials))
 
 
 def ignores_seed(candidate: Candidate) -> bool:

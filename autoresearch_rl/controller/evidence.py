@@ -35,10 +35,11 @@ class Evidence:
     pairs: int = 0
     _squares: float = 0.0
     _products: list[float] = field(default_factory=lambda: [1.0] * len(_BETS))
+    _needed: tuple[float, float] | None = None  # the latest answer of `wins_needed` to which threshold, until a pair comes
 
     def add(self, difference: float) -> None:
         """Takes one more; a difference of zero says nothing."""
-        self.pairs += 1
+        self.pairs, self._needed = self.pairs + 1, None
         self._squares += difference * difference
         relative = difference / math.sqrt(self._squares / self.pairs) if self._squares > 0 else 0.0
         self._products = [product * (1 + math.tanh(bet * relative)) for product, bet in zip(self._products, _BETS, strict=True)]
@@ -53,6 +54,11 @@ class Evidence:
 
         Infinite after so many losses that nothing is left to multiply.
         """
+        if self._needed is None or self._needed[0] != threshold:
+            self._needed = threshold, self._wins(threshold)
+        return self._needed[1]
+
+    def _wins(self, threshold: float) -> float:
         logs = [  # for each bet, of its product and of what a win multiplies that by
             (math.log(product), math.log1p(math.tanh(bet))) for product, bet in zip(self._products, _BETS, strict=True) if product
         ]
