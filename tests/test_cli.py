@@ -378,7 +378,7 @@ class Corner:
     options = ["--config-dir", "my_conf", "policy=corner", "controller.max_trials=2"]
     assert "[class-not-allowed]" in arrl(*options, *QUIET, cwd=folder, code=2).stderr
     assert "Best:  trial 1 with 0" in arrl(*options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
-    assert "policy Corner" in arrl("validate", *options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
+    assert "policy corner" in arrl("validate", *options, "plugins=[my_policy]", *QUIET, cwd=folder).stdout
     assert "Best:" in arrl("run-one", *options[:2], "plugins=[my_policy]", *QUIET, cwd=folder).stdout
 
 
