@@ -50,9 +50,9 @@ def begin(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=out, stderr=out, start_new_session=True)
 
 
-def killed(folder: Path, way: str, delay_s: float, *arguments: str) -> bool:
-    """Kills a controller some time after it has written its first lines; False where it had ended before."""
-    written = len(list(read(folder / "run"))) if begun(folder / "run") else 0
+def killed(folder: Path, way: str, lines: int, delay_s: float, *arguments: str) -> bool:
+    """Kills a controller some time after it has written so many lines; False where it had ended before."""
+    written = lines - 1 + len(list(read(folder / "run"))) if begun(folder / "run") else 0
     child = begin(folder, *arguments)
     while child.poll() is None and not (begun(folder / "run") and len(list(read(folder / "run"))) > written):
         time.sleep(0.02)
@@ -87,9 +87,9 @@ def test_an_example_that_is_killed_again_and_again(tmp_path: Path, name: str, wa
     chance = random.Random(f"{name} {way} {seed}")
     limits = [f"controller.max_trials={TRIALS}", "controller.max_attempts=9"]  # one that is killed thrice has failed by default
     options = [f"task.path={name}", "policy=tpe", "hydra.run.dir=run", *limits, "telemetry=[ledger]"]
-    kills = int(killed(tmp_path, way, chance.uniform(0, 6), *options, "controller.min_free_disk_mb=1"))
+    kills = int(killed(tmp_path, way, chance.randint(1, 20), chance.uniform(0, 0.4), *options, "controller.min_free_disk_mb=1"))
     for _ in range(2):  # in resume itself, mostly while what was lost runs again
-        kills += killed(tmp_path, way, chance.uniform(0, 3), "resume", "run")
+        kills += killed(tmp_path, way, chance.randint(1, 5), chance.uniform(0, 0.4), "resume", "run")
     assert kills > 0
     finish(tmp_path, "resume", "run")
     assert "every decision and proposal came out the same" in finish(tmp_path, "replay", "run")
