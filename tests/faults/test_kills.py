@@ -71,7 +71,7 @@ def test_kill_9_again_while_it_is_taken_up(tmp_path: Path, first: int, second: i
 
 @pytest.mark.soak
 @pytest.mark.parametrize("where", ["record", "group"])
-@pytest.mark.parametrize("count", range(1, 25))
+@pytest.mark.parametrize("count", range(1, 21))  # a campaign of five trials has 21 at least
 def test_kill_9_at_every_record(tmp_path: Path, where: str, count: int) -> None:
     check_taken_up(tmp_path, where, count, kill(tmp_path, where, count))
 
