@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -314,9 +314,3 @@ def _problem(detail: Any) -> Problem:
     remedy = remedies.get(str(detail["type"]), "See docs/reference/task.md for what it may be.")
     message = f"task.{where}: {detail['msg']}{given}."
     return Problem(code=f"task-{str(detail['type']).replace('_', '-')}", message=message, remedy=remedy)
-
-
-def shipped_tasks() -> Sequence[str]:
-    """Names of the tasks that come with the package."""
-    folder = Path(__file__).parent / "conf" / "task"
-    return sorted(path.stem for path in folder.glob("*.yaml"))
