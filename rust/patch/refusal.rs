@@ -73,6 +73,12 @@ pub enum Refusal {
     Overlap { hunk: usize, other: usize, path: String, line: usize },
     #[error("the new text of {path} leaves out lines with `{line}`; write the whole file, or only the changed lines as a diff")]
     Elided { path: String, line: String },
+    #[error("the new text of {path} begins with `{line}` and leaves out {left} lines above or below what it has of the file; write the whole file, or only the changed lines as a diff")]
+    Fragment { path: String, line: String, left: usize },
+    #[error("several fenced parts may be the new text of {path}; send one only, or the changed lines as a diff")]
+    Several { path: String },
+    #[error("the fence that is opened by {line} is never closed; send all of it, in a longer fence (````) if the text has fences itself")]
+    Unclosed { line: String },
     #[error("the patch changes nothing; what it removes equals what it adds")]
     NoChange,
     #[error("hunk {hunk} takes too long to place in {path}; send fewer and smaller hunks with exact line numbers")]
@@ -86,7 +92,7 @@ impl Refusal {
             Self::TooLarge { .. } => "too_large",
             Self::NoDiff => "no_diff",
             Self::Empty => "empty",
-            Self::Truncated { .. } | Self::Elided { .. } => "truncated",
+            Self::Truncated { .. } | Self::Unclosed { .. } | Self::Elided { .. } | Self::Fragment { .. } => "truncated",
             Self::BadHunkHeader { .. } => "bad_hunk_header",
             Self::NoPath { .. } => "no_path",
             Self::PathNotAllowed { .. } => "path_not_allowed",
@@ -94,7 +100,7 @@ impl Refusal {
             Self::ForbiddenCharacter { .. } | Self::Encoding { .. } => "forbidden_character",
             Self::NoAnchor { .. } => "no_anchor",
             Self::NoMatch { .. } => "no_match",
-            Self::Ambiguous { .. } | Self::Unclear { .. } => "ambiguous",
+            Self::Ambiguous { .. } | Self::Unclear { .. } | Self::Several { .. } => "ambiguous",
             Self::AlreadyApplied { .. } => "already_applied",
             Self::Overlap { .. } => "overlap",
             Self::NoChange => "no_change",

@@ -6,7 +6,7 @@ use imara_diff::{Algorithm, Diff, InternedInput};
 
 use super::super::form::{add, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal};
-use super::fence;
+use super::layout::fence;
 use super::paths::{alone, in_fence, Paths};
 
 const OPENINGS: [&str; 7] = ["SEARCH", "ORIGINAL", "HEAD", "OLD", "BEFORE", "FIND", "CURRENT"];
@@ -23,7 +23,7 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Chang
             continue;
         }
         number += 1;
-        if let Some(named) = path_before(&lines[..at]) {
+        if let Some(named) = path_before(&lines[..at], paths) {
             path = Some(paths.one(named)?);
         }
         let owner = path.map_or_else(|| paths.only(number), Ok)?;
@@ -95,8 +95,8 @@ impl<'l, 'a> Block<'l, 'a> {
     }
 }
 
-/// The path in the two lines before a block, or in the words of its fence.
-fn path_before<'a>(lines: &[&'a str]) -> Option<&'a str> {
+/// The path in the two lines before a block, or in the words of its fence or before that.
+fn path_before<'a>(lines: &[&'a str], paths: Paths<'a>) -> Option<&'a str> {
     let mut near = lines.iter().rev().take(3);
     let mut line = near.next()?;
     if let Some((_, _, words)) = fence(line) {
@@ -104,11 +104,19 @@ fn path_before<'a>(lines: &[&'a str]) -> Option<&'a str> {
             return Some(path);
         }
         line = near.next()?;
+    } else if is_tag(line) {
+        line = near.next()?;
     }
     if line.trim().is_empty() {
         line = near.next()?;
     }
-    alone(line)
+    alone(line).or_else(|| paths.mentioned(line))
+}
+
+/// Whether a line is as `<source>`, which some use as a fence.
+fn is_tag(line: &str) -> bool {
+    let name = line.trim().strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 /// Whether lines begin with a block. In a diff, `--- SEARCH` may be a removed line: only with the line between the parts it is not.

@@ -5,8 +5,8 @@
 
 use super::super::form::{add, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal, Unsupported};
-use super::fence;
-use super::paths::Paths;
+use super::layout::fence;
+use super::paths::{is_path, Paths};
 
 /// Digits that a line number may have.
 const MAX_DIGITS: usize = 9;
@@ -101,7 +101,7 @@ enum Region<'a> {
     Prose,
     /// After `diff --git`.
     Git,
-    /// After `---` and `+++`.
+    /// After `---` and `+++`, or at the start of a fence that is said to hold a diff: rows may begin without a hunk's header.
     Header,
     Hunk(Open<'a>),
 }
@@ -137,12 +137,20 @@ impl<'a> Reader<'a> {
             self.leave(Region::Header)?;
             self.path = Some(self.paths.both(old, new)?);
             return Ok(2);
+        } else if let Some(path) = self.lone_header(lines) {
+            self.leave(Region::Header)?;
+            self.path = Some(self.paths.one(path)?);
         } else if let Some(paths) = bare.strip_prefix("diff --git ") {
             self.leave(Region::Git)?;
             self.path = None;
             self.git = halves(paths);
         } else if let Some(mark) = self.fence(bare) {
-            self.leave(Region::Prose)?;
+            let words = fence(bare).map_or("", |(_, _, words)| words);
+            let region = match self.fenced {
+                None if ["diff", "patch", "udiff"].contains(&words) => Region::Header,
+                _ => Region::Prose,
+            };
+            self.leave(region)?;
             (self.path, self.git) = (None, None);
             self.fenced = if self.fenced.is_none() { Some(mark) } else { None };
         } else {
@@ -184,6 +192,14 @@ impl<'a> Reader<'a> {
             _ => true,
         };
         is_header.then_some((old, new))
+    }
+
+    /// The path of a file header of which one line is missing, before a hunk's header.
+    fn lone_header(&self, lines: &[&'a str]) -> Option<&'a str> {
+        let path = lines[0].strip_prefix("--- ").or_else(|| lines[0].strip_prefix("+++ "))?;
+        let path = path.split('\t').next().unwrap_or(path).trim();
+        let prose = !matches!(self.region, Region::Hunk(_));
+        (prose && is_path(path) && lines.get(1)?.starts_with("@@")).then_some(path)
     }
 
     fn open(&mut self, header: &'a str) -> Result<(), Refusal> {
