@@ -1,5 +1,7 @@
 //! The form that every notation is brought into: by file, hunks of rows, or a whole new text.
 
+use std::ops::Range;
+
 /// What a row of a hunk does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -49,11 +51,23 @@ pub(super) struct Hunk<'a> {
     pub cut: Option<usize>,
     /// The patch says that the hunk ends the file.
     pub ends_file: bool,
+    /// Written for the text as the hunks before it leave it.
+    pub in_turn: bool,
 }
 
 impl<'a> Hunk<'a> {
     pub fn new(number: usize, scope: &'a str) -> Self {
-        Self { number, stated: None, scope, counted: false, overlong: false, rows: Vec::new(), cut: None, ends_file: false }
+        Self {
+            number,
+            stated: None,
+            scope,
+            counted: false,
+            overlong: false,
+            rows: Vec::new(),
+            cut: None,
+            ends_file: false,
+            in_turn: false,
+        }
     }
 
     pub fn expected(&self) -> impl Iterator<Item = &Row<'a>> {
@@ -70,6 +84,13 @@ impl<'a> Hunk<'a> {
 
     pub fn changes(&self) -> bool {
         self.rows.iter().any(|row| row.kind != Kind::Keep)
+    }
+
+    /// The rows without kept blank ones at both ends, where there are such.
+    pub fn without_blank_ends(&self) -> Option<Range<usize>> {
+        let blank = |row: &&Row<'_>| row.is_blank_context();
+        let (before, after) = (self.rows.iter().take_while(blank).count(), self.rows.iter().rev().take_while(blank).count());
+        (before + after > 0 && before < self.rows.len()).then(|| before..self.rows.len() - after)
     }
 
     /// Whether only blanks change.

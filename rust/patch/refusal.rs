@@ -65,6 +65,8 @@ pub enum Refusal {
     NoMatch { hunk: usize, path: String, line: usize, expected: String, found: String, similarity: f64 },
     #[error("hunk {hunk} fits {path} in several places, at lines {}; add context lines that stand in one of them only, or its exact line number", numbers(.lines))]
     Ambiguous { hunk: usize, path: String, lines: Vec<usize> },
+    #[error("hunk {hunk} fits {path} at line {line} only, but says line {stated} and stands between others that are where they say; look what stands at line {stated} now and quote that")]
+    Misplaced { hunk: usize, path: String, line: usize, stated: usize },
     #[error("hunk {hunk} leaves out what stands in {path} at line {line}, `{found}`, so that it is not clear on which side of it to insert; quote that line")]
     Unclear { hunk: usize, path: String, line: usize, found: String },
     #[error("hunk {hunk} seems to be applied already: what it writes stands in {path} at line {line}; leave it out")]
@@ -99,7 +101,7 @@ impl Refusal {
             Self::Unsupported { .. } => "unsupported_header",
             Self::ForbiddenCharacter { .. } | Self::Encoding { .. } => "forbidden_character",
             Self::NoAnchor { .. } => "no_anchor",
-            Self::NoMatch { .. } => "no_match",
+            Self::NoMatch { .. } | Self::Misplaced { .. } => "no_match",
             Self::Ambiguous { .. } | Self::Unclear { .. } | Self::Several { .. } => "ambiguous",
             Self::AlreadyApplied { .. } => "already_applied",
             Self::Overlap { .. } => "overlap",
@@ -113,9 +115,10 @@ impl Refusal {
         match self {
             Self::NoMatch { hunk, line, similarity, .. } => (*hunk, *line, *similarity),
             Self::Ambiguous { hunk, lines, .. } => (*hunk, lines.first().copied().unwrap_or(0), 1.0),
-            Self::AlreadyApplied { hunk, line, .. } | Self::Overlap { hunk, line, .. } | Self::Unclear { hunk, line, .. } => {
-                (*hunk, *line, 1.0)
-            }
+            Self::AlreadyApplied { hunk, line, .. }
+            | Self::Overlap { hunk, line, .. }
+            | Self::Unclear { hunk, line, .. }
+            | Self::Misplaced { hunk, line, .. } => (*hunk, *line, 1.0),
             Self::NoPath { hunk, .. } | Self::NoAnchor { hunk, .. } | Self::TooCostly { hunk, .. } => (*hunk, 0, 0.0),
             _ => (0, 0, 0.0),
         }

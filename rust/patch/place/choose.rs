@@ -1,9 +1,9 @@
 //! The one place among several: the stated line, the only one in the function that the header names, or between its neighbours.
 
-use super::super::form::{is_blank, Hunk};
+use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::contiguous::Places;
 use super::fit::Fit;
-use super::lines::width;
+use super::lines::{width, Class};
 use super::Placer;
 
 impl<'a> Placer<'_, 'a> {
@@ -15,7 +15,11 @@ impl<'a> Placer<'_, 'a> {
             return fit(last);
         }
         if let [only] = starts[..] {
-            return fit(&only);
+            let rivals = self.twin(hunk, places).is_some_and(|twin| {
+                let inside = |line| around.is_some_and(|(lo, hi)| (lo..hi).contains(&line));
+                !inside(only) || inside(twin)
+            });
+            return if rivals { None } else { fit(&only) };
         }
         if let Some(stated) = hunk.stated.filter(|stated| starts.contains(stated)) {
             return fit(&stated);
@@ -29,6 +33,17 @@ impl<'a> Placer<'_, 'a> {
                 _ => None,
             }
         })
+    }
+
+    /// The stated line, if a hunk that stands elsewhere stands there as well but for one line of context at its end.
+    pub(super) fn twin(&self, hunk: &Hunk<'a>, places: &Places) -> Option<usize> {
+        let stated = hunk.stated.filter(|stated| !places.starts.contains(stated))?;
+        let old: Vec<&Row<'a>> = hunk.expected().collect();
+        let there = self.lines.all.get(stated..stated + old.len())?;
+        let mut other = (0..old.len()).filter(|&row| !Class::End.same(old[row].text, there[row]));
+        let row = other.next().filter(|&row| row == 0 || row + 1 == old.len())?;
+        let told = old.iter().filter(|row| row.kind == Kind::Keep && !is_blank(row.text)).count() > 1;
+        (other.next().is_none() && old[row].kind == Kind::Keep && told).then_some(stated)
     }
 
     /// The block that starts with the line that a header names, if only one line is it.

@@ -7,6 +7,7 @@ use super::align::{align, Columns, Cost, Forward, NO};
 use super::fit::{Fit, Reading};
 use super::lines::{letters, width, Class, Lines};
 use super::work::{Costly, Work};
+use super::NEAR;
 
 const GAIN: i32 = 20;
 const SHORT_GAIN: i32 = 8;
@@ -18,8 +19,6 @@ const JUMP: i32 = 40;
 const MARGIN: i32 = 24;
 /// Letters that make a line telling.
 const TELLING: usize = 8;
-/// Lines around the place that the numbers say where little context is enough.
-const NEAR: usize = 6;
 
 /// Lines around twice the length of a hunk where its rows are looked for if one of them is there only.
 const AROUND: usize = 200;

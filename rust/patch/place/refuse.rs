@@ -52,7 +52,7 @@ impl<'a> Placer<'_, 'a> {
         let mut result = Hunk::new(hunk.number, "");
         result.stated = hunk.stated;
         result.rows = hunk.written().map(|row| Row { kind: Kind::Keep, ..*row }).collect();
-        let there = contiguous::find(&result, result.rows.len(), &self.lines, &mut self.work);
+        let there = contiguous::find(&result, 0..result.rows.len(), &self.lines, self.work);
         let there = there.map_err(|Costly| self.costly(hunk))?;
         match there.and_then(|places| places.starts.first().copied()) {
             Some(start) => Err(Refusal::AlreadyApplied { hunk: hunk.number, path: self.path.to_owned(), line: start + 1 }),

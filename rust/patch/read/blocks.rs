@@ -81,7 +81,7 @@ impl<'l, 'a> Block<'l, 'a> {
         input.update_after(self.replace.iter().copied());
         let changes = Diff::compute(Algorithm::Histogram, &input);
         let mut hunk = Hunk::new(number, "");
-        hunk.stated = self.stated;
+        (hunk.stated, hunk.in_turn) = (self.stated, true);
         let mut at = 0;
         for change in changes.hunks() {
             let (old, new) = (change.before.start as usize..change.before.end as usize, change.after);
