@@ -82,6 +82,12 @@ impl<'a> Hunk<'a> {
         self.rows.iter().filter(|row| row.kind == Kind::Add)
     }
 
+    /// Whether another hunk, in whatever notation, has the same rows.
+    pub fn repeats(&self, other: &Self) -> bool {
+        let rows = |hunk: &Self| hunk.rows.iter().map(|row| (row.kind, row.text)).collect::<Vec<_>>();
+        rows(self) == rows(other)
+    }
+
     pub fn changes(&self) -> bool {
         self.rows.iter().any(|row| row.kind != Kind::Keep)
     }
@@ -107,6 +113,16 @@ impl<'a> Hunk<'a> {
 pub(super) struct Change<'a> {
     pub path: &'a str,
     pub body: Body<'a>,
+}
+
+impl Change<'_> {
+    /// Number of the last hunk.
+    pub fn last_number(&self) -> Option<usize> {
+        match &self.body {
+            Body::Hunks(hunks) => hunks.last().map(|hunk| hunk.number),
+            Body::Whole(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

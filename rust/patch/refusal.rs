@@ -19,6 +19,16 @@ pub enum Unsupported {
     Combined,
 }
 
+impl Unsupported {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Creates | Self::Deletes => "change lines of the file instead, after `--- a/PATH` and `+++ b/PATH`",
+            Self::Combined => "send a plain unified diff",
+            _ => "leave it out",
+        }
+    }
+}
+
 impl fmt::Display for Unsupported {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -41,19 +51,23 @@ impl fmt::Display for Unsupported {
 pub enum Refusal {
     #[error("{what} has {count} {unit}, more than the {limit} that can be patched; make it smaller")]
     TooLarge { what: String, count: usize, unit: &'static str, limit: usize },
-    #[error("no change was found; send a unified diff with `--- a/PATH`, `+++ b/PATH` and hunks that start with `@@`, or SEARCH/REPLACE blocks")]
+    #[error("no change was found; send a unified diff with `--- a/PATH`, `+++ b/PATH` and hunks that start with `@@`, or SEARCH/REPLACE blocks, or the whole new file in a fence")]
     NoDiff,
+    #[error("the fenced text is no diff and too little of {path} to be all of it; send a unified diff with `--- a/PATH`, `+++ b/PATH` and hunks that start with `@@`, or SEARCH/REPLACE blocks, or the whole new file")]
+    Unlike { path: String },
     #[error("the patch has no added and no removed line; mark removed lines with `-` and added ones with `+`")]
     Empty,
-    #[error("`{line}` begins something that never ends with `{missing}`; send the patch again as a whole")]
+    #[error("no `{missing}` follows `{line}`; send the whole patch again with all its markers")]
     Truncated { line: String, missing: &'static str },
+    #[error("`{line}` belongs to no block; write each as `<<<<<<< SEARCH`, old lines, `=======`, new lines, `>>>>>>> REPLACE`")]
+    Stray { line: String },
     #[error("`{line}` has a line number that no file reaches; write the number of the line, or `@@` alone")]
     BadHunkHeader { line: String },
     #[error("hunk {hunk} does not say which file it changes; put `--- a/PATH` and `+++ b/PATH` before it, with one of: {known}")]
     NoPath { hunk: usize, known: String },
     #[error("`{path}` may not be changed; the paths that may be are: {known}")]
     PathNotAllowed { path: String, known: String },
-    #[error("`{line}` {what}, but a patch may only change lines of existing text files; leave it out")]
+    #[error("`{line}` {what}, but a patch may only change lines of existing text files; {}", .what.remedy())]
     Unsupported { what: Unsupported, line: String },
     #[error("the added line `{line}` has the character U+{character:04X} ({what}), which {path} does not have; write it in plain characters")]
     ForbiddenCharacter { path: String, line: String, character: u32, what: &'static str },
@@ -61,7 +75,7 @@ pub enum Refusal {
     Encoding { path: String, line: String },
     #[error("hunk {hunk} has no line of {path} to hold on to; add context lines around what it inserts")]
     NoAnchor { hunk: usize, path: String },
-    #[error("hunk {hunk} does not fit {path}: the nearest place has `{found}` at line {line} where the hunk expects `{expected}`; copy context and removed lines exactly as they stand in the file")]
+    #[error("hunk {hunk} does not fit {path}: the nearest place has `{found}` at line {line} where the hunk expects `{expected}`; copy context and removed lines exactly as they stand in the file, and mark every added line with `+`")]
     NoMatch { hunk: usize, path: String, line: usize, expected: String, found: String, similarity: f64 },
     #[error("hunk {hunk} fits {path} in several places, at lines {}; add context lines that stand in one of them only, or its exact line number", numbers(.lines))]
     Ambiguous { hunk: usize, path: String, lines: Vec<usize> },
@@ -73,7 +87,7 @@ pub enum Refusal {
     AlreadyApplied { hunk: usize, path: String, line: usize },
     #[error("hunks {other} and {hunk} both change {path} at line {line}; join them into one hunk")]
     Overlap { hunk: usize, other: usize, path: String, line: usize },
-    #[error("the new text of {path} leaves out lines with `{line}`; write the whole file, or only the changed lines as a diff")]
+    #[error("`{line}` stands for lines that are left out of the new text of {path}; write the whole file, or only the changed lines as a diff")]
     Elided { path: String, line: String },
     #[error("the new text of {path} begins with `{line}` and leaves out {left} lines above or below what it has of the file; write the whole file, or only the changed lines as a diff")]
     Fragment { path: String, line: String, left: usize },
@@ -92,9 +106,11 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "too_large",
-            Self::NoDiff => "no_diff",
+            Self::NoDiff | Self::Unlike { .. } => "no_diff",
             Self::Empty => "empty",
-            Self::Truncated { .. } | Self::Unclosed { .. } | Self::Elided { .. } | Self::Fragment { .. } => "truncated",
+            Self::Truncated { .. } | Self::Unclosed { .. } | Self::Stray { .. } | Self::Elided { .. } | Self::Fragment { .. } => {
+                "truncated"
+            }
             Self::BadHunkHeader { .. } => "bad_hunk_header",
             Self::NoPath { .. } => "no_path",
             Self::PathNotAllowed { .. } => "path_not_allowed",

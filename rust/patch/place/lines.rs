@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashSet;
 
 use super::super::form::is_blank;
+use super::is_ellipsis;
 
 /// How lines are compared, strictest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl Class {
     }
 }
 
-fn plain(char: char) -> char {
+/// The character of a keyboard for one of typesetting.
+pub(in super::super) fn plain(char: char) -> char {
     match char {
         '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
         '\u{2018}'..='\u{201b}' => '\'',
@@ -91,13 +94,14 @@ pub(super) struct Lines<'a> {
     pub terminated: bool,
     keys: [OnceCell<Vec<u64>>; 4],
     widths: OnceCell<Vec<u16>>,
+    dots: OnceCell<HashSet<&'a str>>,
 }
 
 impl<'a> Lines<'a> {
     pub fn new(text: &'a str) -> Self {
         let terminated = text.is_empty() || text.ends_with('\n');
         let all = if text.is_empty() { Vec::new() } else { text.strip_suffix('\n').unwrap_or(text).split('\n').collect() };
-        Self { all, terminated, keys: Default::default(), widths: OnceCell::new() }
+        Self { all, terminated, keys: Default::default(), widths: OnceCell::new(), dots: OnceCell::new() }
     }
 
     /// Keys of all lines in a class.
@@ -107,6 +111,12 @@ impl<'a> Lines<'a> {
 
     pub fn widths(&self) -> &[u16] {
         self.widths.get_or_init(|| self.all.iter().map(|line| width(line).min(u16::MAX.into()) as u16).collect())
+    }
+
+    /// Whether there is this line among those that look as if they stood for others.
+    pub fn has_dots(&self, text: &str) -> bool {
+        let dots = || self.all.iter().map(|line| line.trim()).filter(|line| is_ellipsis(line)).collect();
+        self.dots.get_or_init(dots).contains(text.trim())
     }
 
     pub fn is_blank(&self, line: usize) -> bool {

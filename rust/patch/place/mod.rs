@@ -26,7 +26,9 @@ use fuzzy::Found;
 use lines::Lines;
 use work::{Costly, Work};
 
-pub(super) use fuzzy::is_ellipsis;
+pub(super) use fuzzy::{is_ellipsis, is_said_ellipsis};
+#[cfg(any(test, fuzzing))]
+pub(super) use lines::plain;
 pub(super) use write::replace;
 
 /// Lines around the place that the numbers say that count as that place.
@@ -85,6 +87,7 @@ fn at_once<'a>(path: &str, hunks: &[Hunk<'a>], before: &'a str, work: &mut Work)
     let mut edits = Vec::with_capacity(hunks.len());
     for (hunk, fit) in hunks.iter().zip(&placer.fits) {
         let Some(fit) = fit else { continue };
+        placer.refuse_elided(hunk, fit)?;
         edits.extend(fit.edits(hunk, &placer.lines).map_err(|doubt| placer.doubt(hunk, fit, doubt))?);
     }
     edits.sort_by_key(|edit| (edit.lines.start, edit.lines.end, edit.hunk));
@@ -106,7 +109,7 @@ impl<'a> Placer<'_, 'a> {
             return Ok(Ok(None));
         }
         Ok(match self.contiguous(hunk)? {
-            Some(places) => Ok(self.pick(hunk, &places, None)),
+            Some(places) => Ok(self.pick(hunk, &places, None)?),
             None => Err(Apart),
         })
     }
@@ -131,7 +134,8 @@ impl<'a> Placer<'_, 'a> {
         }
         let (lo, hi) = self.around(at);
         if let Some(places) = together.then(|| self.contiguous(hunk)).transpose().map_err(|Costly| costly(self))?.flatten() {
-            return self.pick(hunk, &places, Some((lo, hi))).ok_or_else(|| {
+            let picked = self.pick(hunk, &places, Some((lo, hi))).map_err(|Costly| self.costly(hunk))?;
+            return picked.ok_or_else(|| {
                 let twin = self.twin(hunk, &places);
                 self.ambiguous(hunk, places.starts.into_iter().chain(twin).collect())
             });

@@ -38,7 +38,10 @@ impl<'a> Placer<'_, 'a> {
         let (far, near): (Vec<_>, Vec<_>) = stated.partition(|(_, stated, start)| stated.abs_diff(*start) > NEAR);
         let [(hunk, stated, start)] = far[..] else { return Ok(()) };
         let beyond = near.iter().any(|(_, other, there)| (*other < stated) != (*there < start));
-        if near.len() > 1 && beyond && stated.abs_diff(start) > FAR {
+        let drifts = || near.iter().map(|(_, stated, start)| *start as i64 - *stated as i64);
+        let agree = drifts().max().zip(drifts().min()).is_some_and(|(most, least)| most - least <= 2);
+        let right = near.len() > 1 && agree && near.iter().all(|(other, ..)| other.counted);
+        if right && beyond && stated.abs_diff(start) > FAR {
             let (path, line, stated) = (self.path.to_owned(), start + 1, stated + 1);
             return Err(Refusal::Misplaced { hunk: hunk.number, path, line, stated });
         }

@@ -1,16 +1,18 @@
 //! Why a hunk is refused, and what of the file to show for it.
 
-use super::super::form::{Hunk, Kind, Row};
+use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::super::nearest::nearest;
 use super::super::refusal::{shown, Refusal};
 use super::contiguous;
 use super::fit::{Doubt, Fit};
 use super::lines::{letters, Class};
 use super::work::Costly;
-use super::Placer;
+use super::{is_said_ellipsis, Placer};
 
 /// Old rows by which the nearest place is found.
 const NEAREST_ROWS: usize = 200;
+/// Context around the changes of a diff that a program made.
+const CONTEXT: usize = 3;
 /// Places listed in a message.
 const LISTED: usize = 6;
 /// Letters that added lines need so that finding them elsewhere says something.
@@ -36,6 +38,21 @@ impl<'a> Placer<'_, 'a> {
                 let found = self.lines.all.get(fit.start).copied().map_or_else(String::new, |line| shown(line.trim()));
                 Refusal::Unclear { hunk, path, line: fit.start + 1, found }
             }
+        }
+    }
+
+    /// Refuses to write a line that stands for others into the file, unless all else is as in a diff that a program made.
+    pub(super) fn refuse_elided(&self, hunk: &Hunk<'_>, fit: &Fit<'_>) -> Result<(), Refusal> {
+        let kept = |row: &&Row<'_>| row.kind == Kind::Keep;
+        let (lead, trail) = (hunk.rows.iter().take_while(kept).count(), hunk.rows.iter().rev().take_while(kept).count());
+        let below = self.lines.all.len() - fit.last().map_or(fit.start, |last| last + 1);
+        let whole = lead >= CONTEXT.min(lead + fit.start) && trail >= CONTEXT.min(trail + below);
+        if whole && hunk.counted && fit.exact && fit.class == Class::Exact && hunk.stated == Some(fit.start) {
+            return Ok(());
+        }
+        match hunk.added().find(|row| is_said_ellipsis(row.text) && !self.lines.has_dots(row.text)) {
+            Some(row) => Err(Refusal::Elided { path: self.path.to_owned(), line: shown(row.text.trim()) }),
+            None => Ok(()),
         }
     }
 
@@ -68,8 +85,9 @@ impl<'a> Placer<'_, 'a> {
         let path = self.path.to_owned();
         let old: Vec<&str> = hunk.expected().map(|row| row.text).collect();
         let near = nearest(&self.lines.all, &old[..old.len().min(NEAREST_ROWS)], hunk.stated);
-        let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), shown);
-        let (line, expected) = (near.line + 1, shown(old[near.row]));
+        let readable = |text: &str| if is_blank(text) { "(a blank line)".to_owned() } else { shown(text) };
+        let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), readable);
+        let (line, expected) = (near.line + 1, readable(old[near.row]));
         Refusal::NoMatch { hunk: hunk.number, path, line, expected, found, similarity: near.similarity }
     }
 }

@@ -14,10 +14,11 @@ impl Placer<'_, '_> {
             let (one, other) = (&pair[0].lines, &pair[1].lines);
             one.end > other.start || one == other && one.is_empty()
         };
-        let rows = |number| hunks.iter().find(|hunk| hunk.number == number).map(|hunk| &hunk.rows);
+        let hunk_of = |number| hunks.iter().find(|hunk| hunk.number == number);
         while let Some(pair) = edits.windows(2).find(|pair| overlap(pair)) {
             let (other, hunk) = (pair[0].hunk, pair[1].hunk);
-            if other == hunk || rows(other) != rows(hunk) {
+            let repeated = hunk_of(other).zip(hunk_of(hunk)).is_some_and(|(one, other)| one.repeats(other));
+            if other == hunk || !repeated {
                 let (path, line) = (self.path.to_owned(), pair[1].lines.start + 1);
                 return Err(Refusal::Overlap { hunk, other, path, line });
             }

@@ -7,7 +7,7 @@ use imara_diff::{Algorithm, Diff, InternedInput};
 use super::super::form::{add, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal};
 use super::layout::fence;
-use super::paths::{alone, in_fence, Paths};
+use super::paths::{alone, in_fence, is_path, Paths};
 
 const OPENINGS: [&str; 7] = ["SEARCH", "ORIGINAL", "HEAD", "OLD", "BEFORE", "FIND", "CURRENT"];
 const CLOSINGS: [&str; 6] = ["REPLACE", "UPDATED", "NEW", "AFTER", "REPLACED", "MODIFIED"];
@@ -23,7 +23,7 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Chang
             continue;
         }
         number += 1;
-        if let Some(named) = path_before(&lines[..at], paths) {
+        if let Some(named) = opening(lines[at]).flatten().or_else(|| path_before(&lines[..at], paths)) {
             path = Some(paths.one(named)?);
         }
         let owner = path.map_or_else(|| paths.only(number), Ok)?;
@@ -31,7 +31,10 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Chang
         at += block.length;
         add(&mut changes, owner, block.hunk(number));
     }
-    Ok((changes, rest))
+    match rest.iter().find(|line| !changes.is_empty() && marker(line, ['<', '>'], 7).is_some()) {
+        Some(line) => Err(Refusal::Stray { line: shown(line) }),
+        None => Ok((changes, rest)),
+    }
 }
 
 /// A block in the patch: its two parts, the line it says it starts at, and its length in lines.
@@ -126,9 +129,16 @@ fn begins(lines: &[&str]) -> bool {
 }
 
 fn opens(line: &str) -> bool {
-    marker(line, ['<', '-'], 3).is_some_and(|(mark, word)| {
-        OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening)) && (mark == '<' || word.eq_ignore_ascii_case("SEARCH"))
-    })
+    opening(line).is_some()
+}
+
+/// The path, if there is one, behind the word of a marker that opens a block.
+fn opening(line: &str) -> Option<Option<&str>> {
+    let (mark, words) = marker(line, ['<', '-'], 3)?;
+    let (word, path) = words.split_once([' ', ':']).unwrap_or((words, ""));
+    let known = OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening));
+    let path = Some(path.trim()).filter(|path| !path.is_empty());
+    (known && (mark == '<' || word.eq_ignore_ascii_case("SEARCH")) && path.is_none_or(is_path)).then_some(path)
 }
 
 fn closes(line: &str) -> bool {

@@ -22,7 +22,10 @@ pub(super) fn changes<'a>(patch: &'a str, files: &'a BTreeMap<String, String>) -
         return Err(Refusal::TooLarge { what: "the patch".to_owned(), count: lines.len(), unit: "lines", limit: MAX_LINES });
     }
     match marked(&lines, Paths::Known(files))? {
-        Some(changes) => Ok(changes),
+        Some(mut changes) => {
+            whole::beside(&lines, files, &mut changes);
+            Ok(changes)
+        }
         None => whole::read(&lines, files),
     }
 }
@@ -49,11 +52,15 @@ fn notations<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Chang
     if !found && diff.is_none() {
         return Ok(None);
     }
-    let mut count = 0;
-    for change in blocks.into_iter().chain(diff.unwrap_or_default()) {
-        let Body::Hunks(hunks) = change.body else { continue };
-        hunks.into_iter().for_each(|hunk| add(&mut changes, change.path, hunk));
+    for more in [blocks, diff.unwrap_or_default()] {
+        let before = changes.iter().filter_map(Change::last_number).max().unwrap_or(0);
+        for change in more {
+            let Body::Hunks(hunks) = change.body else { continue };
+            let numbered = |hunk: Hunk<'a>| Hunk { number: before + hunk.number, ..hunk };
+            hunks.into_iter().for_each(|hunk| add(&mut changes, change.path, numbered(hunk)));
+        }
     }
+    let mut count = 0;
     for change in &mut changes {
         let Body::Hunks(hunks) = &mut change.body else { continue };
         hunks.retain(Hunk::changes);

@@ -1,6 +1,6 @@
 //! Which file a path in a patch means: exactly one of the files given, with at most one of the usual prefixes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::super::refusal::{shown, Refusal, Unsupported};
 
@@ -74,10 +74,10 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// Whether a file has a line; unknown ones may.
-    pub fn may_hold(self, path: &str, line: &str) -> bool {
-        let Self::Known(files) = self else { return true };
-        files.get(path).is_none_or(|text| text.lines().any(|other| other == line))
+    /// The lines of a file that start so; none of a file that is not known.
+    pub fn lines_with(self, path: &str, start: &str) -> Option<HashSet<&'a str>> {
+        let Self::Known(files) = self else { return None };
+        Some(files.get(path)?.lines().filter(|line| line.starts_with(start)).collect())
     }
 
     /// Whether a header has a word in the place of a path, as in `--- original` and `+++ modified`.

@@ -3,6 +3,8 @@
 //! Forgiving where nothing can go wrong: prose and fences around the diff, wrong or missing counts and line numbers, missing
 //! file headers if there is one file only, empty context lines without their blank, context without its marker.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::form::{add, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal, Unsupported};
 use super::layout::fence;
@@ -11,9 +13,21 @@ use super::paths::{is_path, Paths};
 /// Digits that a line number may have.
 const MAX_DIGITS: usize = 9;
 
+/// Lines that end a patch in an answer with tags.
+const ENDS: [&str; 6] = ["</patch>", "</diff>", "</edit>", "</change>", "</answer>", "</response>"];
+
 /// Reads a unified or git diff, if there is a hunk in it.
 pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
-    let mut reader = Reader { paths, changes: Vec::new(), region: Region::Prose, path: None, git: None, hunks: 0, fenced: None };
+    let mut reader = Reader {
+        paths,
+        changes: Vec::new(),
+        region: Region::Prose,
+        path: None,
+        git: None,
+        hunks: 0,
+        fenced: None,
+        dashes: HashMap::new(),
+    };
     let mut at = 0;
     while at < lines.len() {
         at += reader.read(&lines[at..])?;
@@ -122,6 +136,8 @@ struct Reader<'a> {
     git: Option<(&'a str, &'a str)>,
     hunks: usize,
     fenced: Option<char>,
+    /// Lines of each file that look like a removed row that looks like a file header.
+    dashes: HashMap<&'a str, Option<HashSet<&'a str>>>,
 }
 
 impl<'a> Reader<'a> {
@@ -180,26 +196,32 @@ impl<'a> Reader<'a> {
 
     /// The two paths, if `lines` start with a file header; inside a hunk, where rows may look like one, only if a hunk's header
     /// follows and these are not the very rows that the hunk's counts still ask for, of a line that the file has.
-    fn file_header(&self, lines: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    fn file_header(&mut self, lines: &[&'a str]) -> Option<(&'a str, &'a str)> {
         let old = lines[0].strip_prefix("--- ")?;
         let new = lines.get(1)?.strip_prefix("+++ ")?;
-        let is_header = match &self.region {
-            Region::Hunk(open) => {
-                let asked = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
-                let rows = asked && self.path.is_none_or(|path| self.paths.may_hold(path, &lines[0][1..]));
-                !rows && lines.get(2).is_some_and(|line| line.starts_with("@@"))
-            }
-            _ => true,
-        };
-        is_header.then_some((old, new))
+        let Region::Hunk(open) = &self.region else { return Some((old, new)) };
+        let asked = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
+        let begins = lines.get(2).is_some_and(|line| line.starts_with("@@"));
+        (begins && !(asked && self.may_hold(&lines[0][1..]))).then_some((old, new))
     }
 
-    /// The path of a file header of which one line is missing, before a hunk's header.
+    /// Whether the file has a line that starts with two dashes; one that is not known may.
+    fn may_hold(&mut self, line: &str) -> bool {
+        let Some(path) = self.path else { return true };
+        let dashes = self.dashes.entry(path).or_insert_with(|| self.paths.lines_with(path, "-- "));
+        dashes.as_ref().is_none_or(|lines| lines.contains(line))
+    }
+
+    /// The path of a file header of which one line is missing, before a hunk's header or where rows may begin.
     fn lone_header(&self, lines: &[&'a str]) -> Option<&'a str> {
         let path = lines[0].strip_prefix("--- ").or_else(|| lines[0].strip_prefix("+++ "))?;
         let path = path.split('\t').next().unwrap_or(path).trim();
-        let prose = !matches!(self.region, Region::Hunk(_));
-        (prose && is_path(path) && lines.get(1)?.starts_with("@@")).then_some(path)
+        let begins = match self.region {
+            Region::Hunk(_) => false,
+            Region::Header => true,
+            _ => lines.get(1)?.starts_with("@@"),
+        };
+        (begins && is_path(path)).then_some(path)
     }
 
     fn open(&mut self, header: &'a str) -> Result<(), Refusal> {
@@ -218,6 +240,9 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&mut self, line: &'a str) -> Result<(), Refusal> {
+        if ENDS.contains(&line.trim_end()) {
+            return self.leave(Region::Prose); // of what the patch was put into
+        }
         let Region::Hunk(open) = &mut self.region else { return Ok(()) };
         let marked = line.starts_with([' ', '+', '-', '\\']);
         if (!marked || line == "-- ") && open.hunk.cut.is_none() && open.is_complete() {

@@ -1,10 +1,9 @@
 //! A whole new file: the one fence of an answer that may be it, or the answer itself if it is the file but for some lines.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
 
 use super::super::form::{is_blank, Body, Change};
-use super::super::place::is_ellipsis;
+use super::super::place::{is_ellipsis, is_said_ellipsis};
 use super::super::refusal::{shown, Refusal};
 use super::layout::{fence, outdented};
 use super::paths::{alone, in_fence, Paths};
@@ -15,38 +14,53 @@ const LEAST: usize = 3;
 pub(super) fn read<'a>(lines: &[&'a str], files: &'a BTreeMap<String, String>) -> Result<Vec<Change<'a>>, Refusal> {
     let paths = Paths::Known(files);
     let parts = fences(&outdented(lines), paths)?;
-    let named = parts.iter().filter_map(|part| Some(paths.one(part.path?).map(|path| (path, &part.lines))));
-    let mut texts: Vec<(&str, &Vec<&str>)> = named.collect::<Result<_, _>>()?;
-    if texts.is_empty() && files.len() == 1 {
-        let path = paths.only(1)?;
-        texts.extend(parts.iter().map(|part| (path, &part.lines)));
+    let mut olds = HashMap::new();
+    if let (true, 1, Some((path, before))) = (parts.is_empty(), files.len(), files.first_key_value()) {
+        let (bare, old) = (trimmed(lines), Old::new(before));
+        return match old.is_mostly(bare) {
+            true => old.refuse_elided(path, bare).map(|()| vec![Change { path, body: Body::Whole(bare.to_vec()) }]),
+            false => Err(Refusal::NoDiff),
+        };
     }
-    let mut changes: Vec<Change<'a>> = Vec::new();
-    for (path, lines) in texts {
-        let before = &files[path];
-        elided(path, lines, before)?;
-        if !resembles(lines, before) {
+    let only = paths.only(1).ok();
+    let (mut changes, mut unlike): (Vec<Change<'a>>, _) = (Vec::new(), Refusal::NoDiff);
+    for part in parts {
+        let Some(path) = part.path.map(|path| paths.one(path)).transpose()?.or(only) else { continue };
+        let old = olds.entry(path).or_insert_with(|| Old::new(&files[path]));
+        old.refuse_elided(path, &part.lines)?;
+        if !old.resembles(&part.lines) {
+            unlike = Refusal::Unlike { path: path.to_owned() };
             continue;
         }
         if changes.iter().any(|change| change.path == path) {
             return Err(Refusal::Several { path: path.to_owned() });
         }
-        fragment(path, lines, before)?;
-        changes.push(Change { path, body: Body::Whole(lines.clone()) });
-    }
-    if let (true, 1, Some((path, before))) = (parts.is_empty(), files.len(), files.first_key_value()) {
-        let bare = trimmed(lines);
-        if is_file(bare, before) {
-            elided(path, bare, before)?;
-            changes.push(Change { path, body: Body::Whole(bare.to_vec()) });
-        }
+        old.refuse_fragment(path, &part.lines)?;
+        changes.push(Change { path, body: Body::Whole(part.lines) });
     }
     if changes.is_empty() {
-        return Err(Refusal::NoDiff);
+        return Err(unlike);
     }
     Ok(changes)
 }
 
+/// Adds whole files to a patch in other notations, each under a line that names it, that the patch does not change otherwise.
+pub(super) fn beside<'a>(lines: &[&'a str], files: &'a BTreeMap<String, String>, changes: &mut Vec<Change<'a>>) {
+    if files.len() == 1 {
+        return;
+    }
+    let (paths, mut olds) = (Paths::Known(files), HashMap::new());
+    for part in fences(lines, paths).unwrap_or_default() {
+        let Some(path) = part.path.and_then(|path| paths.one(path).ok()) else { continue };
+        let old = olds.entry(path).or_insert_with(|| Old::new(&files[path]));
+        let refused = old.refuse_elided(path, &part.lines).and_then(|()| old.refuse_fragment(path, &part.lines));
+        if refused.is_ok() && old.resembles(&part.lines) && changes.iter().all(|change| change.path != path) {
+            changes.push(Change { path, body: Body::Whole(part.lines) });
+        }
+    }
+}
+
+/// Lines with content, without the blanks around them.
 fn held<'l, 'a>(lines: &'l [&'a str]) -> impl DoubleEndedIterator<Item = &'a str> + 'l {
     lines.iter().map(|line| line.trim()).filter(|line| !is_blank(line))
 }
@@ -58,71 +72,85 @@ fn trimmed<'l, 'a>(lines: &'l [&'a str]) -> &'l [&'a str] {
     lines.get(before..lines.len() - after).unwrap_or(&[])
 }
 
-/// How many of some lines, blank ones and blanks around them aside, are among others.
-fn common(lines: &[&str], others: &[&str]) -> usize {
-    let others: HashSet<&str> = held(others).collect();
-    held(lines).filter(|line| others.contains(line)).count()
+/// A line of a file: its first and its last place among those with content, and how often it stands there.
+struct Known {
+    first: usize,
+    last: usize,
+    count: usize,
 }
 
-/// Whether lines in a fence may be a new version of a file: at least a third as long, or with a third of its lines.
-fn resembles(lines: &[&str], before: &str) -> bool {
-    let old: Vec<&str> = before.lines().collect();
-    lines.len() >= LEAST.min(old.len()) && (3 * lines.len() >= old.len() || 3 * common(&old, lines) >= held(&old).count())
+/// The file that a text may be a new version of.
+struct Old<'f> {
+    /// Lines, blank ones too.
+    all: usize,
+    /// Lines with content.
+    held: usize,
+    known: HashMap<&'f str, Known>,
 }
 
-/// Whether lines without a fence are a new version of a file: mostly it, from its first line to its last. Prose around it is not.
-fn is_file(lines: &[&str], before: &str) -> bool {
-    let old: Vec<&str> = before.lines().collect();
-    let stands = |line: Option<&str>| line.is_some_and(|line| old.iter().any(|other| other.trim() == line));
-    lines.len() >= LEAST
-        && 2 * common(lines, &old) >= held(lines).count()
-        && 2 * common(&old, lines) >= held(&old).count()
-        && stands(held(lines).next())
-        && stands(held(lines).next_back())
-}
-
-/// Refuses a text with a line that stands for others. Dots alone do so only between lines of the file that are apart there.
-fn elided(path: &str, lines: &[&str], before: &str) -> Result<(), Refusal> {
-    let old: Vec<&str> = before.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let (mut above, mut rest) = (None, lines);
-    while let Some((line, below)) = rest.split_first() {
-        rest = below;
-        if is_blank(line) {
-            continue;
+impl<'f> Old<'f> {
+    fn new(text: &'f str) -> Self {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut known: HashMap<&str, Known> = HashMap::new();
+        let mut count = 0;
+        for (at, line) in held(&lines).enumerate() {
+            let line = known.entry(line).or_insert(Known { first: at, last: at, count: 0 });
+            (line.last, line.count, count) = (at, line.count + 1, at + 1);
         }
-        if is_ellipsis(line) && !old.contains(&line.trim()) {
-            let bare = line.trim().chars().all(|char| matches!(char, '.' | '…'));
-            let apart = |above: &str, below: &str| {
-                let at = |line: &str| old.iter().position(|other| *other == line);
-                at(above).zip(at(below)).is_some_and(|(above, below)| above + 1 < below)
-            };
-            if !bare || above.zip(held(below).next()).is_some_and(|(above, below)| apart(above, below)) {
-                return Err(Refusal::Elided { path: path.to_owned(), line: shown(line.trim()) });
+        Self { all: lines.len(), held: count, known }
+    }
+
+    /// How many lines of the file are among others.
+    fn common(&self, lines: &[&str]) -> usize {
+        let distinct: HashSet<&str> = held(lines).collect();
+        distinct.iter().filter_map(|line| self.known.get(line)).map(|line| line.count).sum()
+    }
+
+    /// Whether lines in a fence may be a new version: at least a third as long, or with a third of the file's lines.
+    fn resembles(&self, lines: &[&str]) -> bool {
+        lines.len() >= LEAST.min(self.all) && (3 * lines.len() >= self.all || 3 * self.common(lines) >= self.held)
+    }
+
+    /// Whether lines without a fence are a new version: mostly the file, from its first line to its last. Prose around it is not.
+    fn is_mostly(&self, lines: &[&str]) -> bool {
+        let stands = |line: Option<&str>| line.is_some_and(|line| self.known.contains_key(line));
+        let kept = held(lines).filter(|line| self.known.contains_key(line)).count();
+        let mostly = 2 * kept >= held(lines).count() && 2 * self.common(lines) >= self.held;
+        lines.len() >= LEAST && mostly && stands(held(lines).next()) && stands(held(lines).next_back())
+    }
+
+    /// Refuses a text with a line that stands for others. Dots alone do so only between lines of the file that are apart there.
+    fn refuse_elided(&self, path: &str, lines: &[&str]) -> Result<(), Refusal> {
+        let apart = |above: &str, below: &str| {
+            let line = |line: &str| self.known.get(line).map(|line| line.first);
+            line(above).zip(line(below)).is_some_and(|(above, below)| above + 1 < below)
+        };
+        let mut held = held(lines).peekable();
+        let mut above = None;
+        while let Some(line) = held.next() {
+            let mut between = || above.zip(held.peek().copied()).is_some_and(|(above, below)| apart(above, below));
+            if !self.known.contains_key(line) && (is_said_ellipsis(line) || is_ellipsis(line) && between()) {
+                return Err(Refusal::Elided { path: path.to_owned(), line: shown(line) });
             }
+            above = Some(line);
         }
-        above = Some(line.trim());
+        Ok(())
     }
-    Ok(())
-}
 
-/// Refuses what is mostly lines of one part of a file and leaves out a quarter of it above or below: a function, not a file.
-fn fragment(path: &str, lines: &[&str], before: &str) -> Result<(), Refusal> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), held(lines).collect());
-    let mut places: HashMap<&str, Range<usize>> = HashMap::new();
-    for (at, line) in held(&old).enumerate() {
-        places.entry(line).or_insert(at..at).end = at;
+    /// Refuses what is mostly lines of one part of the file and leaves out a quarter of it above or below: a function, not a file.
+    fn refuse_fragment(&self, path: &str, lines: &[&str]) -> Result<(), Refusal> {
+        let new: Vec<&str> = held(lines).collect();
+        let known: Vec<(usize, &Known)> =
+            new.iter().enumerate().filter_map(|(at, line)| Some((at, self.known.get(line)?))).collect();
+        let (Some((first, _)), Some((last, _))) = (known.first(), known.last()) else { return Ok(()) };
+        let start = known.iter().map(|(_, line)| line.first).min().unwrap_or(0);
+        let end = known.iter().map(|(_, line)| line.last + 1).max().unwrap_or(self.held);
+        let lacks = |left: usize, new: usize| 4 * left >= self.held.max(4 * LEAST) && left > 4 * new;
+        if 2 * known.len() >= new.len() && (lacks(start, *first) || lacks(self.held - end, new.len() - 1 - last)) {
+            return Err(Refusal::Fragment { path: path.to_owned(), line: shown(new[0]), left: start + self.held - end });
+        }
+        Ok(())
     }
-    let count = held(&old).count();
-    let known: Vec<(usize, &Range<usize>)> =
-        new.iter().enumerate().filter_map(|(at, line)| Some((at, places.get(line)?))).collect();
-    let (Some((first, _)), Some((last, _))) = (known.first(), known.last()) else { return Ok(()) };
-    let start = known.iter().map(|(_, places)| places.start).min().unwrap_or(0);
-    let end = known.iter().map(|(_, places)| places.end + 1).max().unwrap_or(count);
-    let lacks = |left: usize, new: usize| 4 * left >= count.max(4 * LEAST) && left > 4 * new;
-    if 2 * known.len() >= new.len() && (lacks(start, *first) || lacks(count - end, new.len() - 1 - last)) {
-        return Err(Refusal::Fragment { path: path.to_owned(), line: shown(new[0]), left: start + count - end });
-    }
-    Ok(())
 }
 
 /// A fenced part of an answer and the path that is named before it.
