@@ -40,7 +40,7 @@ pub(super) fn find<'a>(
     work: &mut Work,
 ) -> Result<Found<'a>, Costly> {
     let hi = hi.min(lines.all.len());
-    let is_dots = |row: &Row<'_>| row.kind == Kind::Keep && is_ellipsis(row.text) && !lines.has_dots(row.text);
+    let is_dots = |row: &Row<'_>| row.kind == Kind::Keep && is_ellipsis(row.text) && !lines.has_dots(row.text, lo..hi);
     let (mut rows, mut dots, mut old) = (Vec::with_capacity(count), Vec::new(), 0);
     for row in &hunk.rows[..count] {
         if is_dots(row) {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::ops::Range;
 
 use super::super::form::is_blank;
 use super::is_ellipsis;
@@ -94,7 +95,7 @@ pub(super) struct Lines<'a> {
     pub terminated: bool,
     keys: [OnceCell<Vec<u64>>; 4],
     widths: OnceCell<Vec<u16>>,
-    dots: OnceCell<HashSet<&'a str>>,
+    dots: OnceCell<HashMap<&'a str, Vec<usize>>>,
 }
 
 impl<'a> Lines<'a> {
@@ -113,10 +114,16 @@ impl<'a> Lines<'a> {
         self.widths.get_or_init(|| self.all.iter().map(|line| width(line).min(u16::MAX.into()) as u16).collect())
     }
 
-    /// Whether there is this line among those that look as if they stood for others.
-    pub fn has_dots(&self, text: &str) -> bool {
-        let dots = || self.all.iter().map(|line| line.trim()).filter(|line| is_ellipsis(line)).collect();
-        self.dots.get_or_init(dots).contains(text.trim())
+    /// Whether a text that looks as if it stood for others is one of some lines.
+    pub fn has_dots(&self, text: &str, within: Range<usize>) -> bool {
+        let places = self.dots.get_or_init(|| {
+            let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+            let dots = self.all.iter().enumerate().filter(|(_, line)| is_ellipsis(line));
+            dots.for_each(|(at, line)| places.entry(line.trim()).or_default().push(at));
+            places
+        });
+        let next = |lines: &Vec<usize>| lines.get(lines.partition_point(|line| *line < within.start)).copied();
+        places.get(text.trim()).and_then(next).is_some_and(|line| line < within.end)
     }
 
     pub fn is_blank(&self, line: usize) -> bool {

@@ -44,8 +44,9 @@ const MAX_TURNS: usize = 16;
 
 /// The text of `before` after its hunks.
 pub(super) fn apply(path: &str, hunks: &[Hunk<'_>], before: &str) -> Result<String, Refusal> {
-    let mut work = Work::allowed(before.bytes().filter(|byte| *byte == b'\n').count());
-    match at_once(path, hunks, before, &mut work) {
+    let lines = Lines::new(before);
+    let mut work = Work::allowed(lines.all.len());
+    match at_once(path, hunks, lines, &mut work) {
         Err(refusal) => in_turn(path, hunks, before, &mut work, &refusal).ok_or(refusal),
         after => after,
     }
@@ -57,9 +58,9 @@ fn in_turn(path: &str, hunks: &[Hunk<'_>], before: &str, work: &mut Work, refusa
     for _ in 0..MAX_TURNS {
         let Refusal::NoMatch { hunk, .. } = refusal else { return None };
         let at = rest.iter().position(|other| other.number == hunk).filter(|at| *at > 0 && rest[*at].in_turn)?;
-        text = Cow::Owned(at_once(path, &rest[..at], &text, work).ok()?);
+        text = Cow::Owned(at_once(path, &rest[..at], Lines::new(&text), work).ok()?);
         rest = &rest[at..];
-        match at_once(path, rest, &text, work) {
+        match at_once(path, rest, Lines::new(&text), work) {
             Ok(after) => return Some(after),
             Err(other) => refusal = other,
         }
@@ -67,9 +68,8 @@ fn in_turn(path: &str, hunks: &[Hunk<'_>], before: &str, work: &mut Work, refusa
     None
 }
 
-/// The text of `before` after hunks that are all written for it.
-fn at_once<'a>(path: &str, hunks: &[Hunk<'a>], before: &'a str, work: &mut Work) -> Result<String, Refusal> {
-    let lines = Lines::new(before);
+/// The text after hunks that are all written for these lines of it.
+fn at_once<'a>(path: &str, hunks: &[Hunk<'a>], lines: Lines<'a>, work: &mut Work) -> Result<String, Refusal> {
     let mut placer = Placer { path, lines, fits: vec![None; hunks.len()], work };
     let mut late = Vec::new();
     for (at, hunk) in hunks.iter().enumerate() {

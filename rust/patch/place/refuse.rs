@@ -50,7 +50,7 @@ impl<'a> Placer<'_, 'a> {
         if whole && hunk.counted && fit.exact && fit.class == Class::Exact && hunk.stated == Some(fit.start) {
             return Ok(());
         }
-        match hunk.added().find(|row| is_said_ellipsis(row.text) && !self.lines.has_dots(row.text)) {
+        match hunk.added().find(|row| is_said_ellipsis(row.text) && !self.lines.has_dots(row.text, 0..usize::MAX)) {
             Some(row) => Err(Refusal::Elided { path: self.path.to_owned(), line: shown(row.text.trim()) }),
             None => Ok(()),
         }
