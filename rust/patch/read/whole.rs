@@ -72,10 +72,9 @@ fn trimmed<'l, 'a>(lines: &'l [&'a str]) -> &'l [&'a str] {
     lines.get(before..lines.len() - after).unwrap_or(&[])
 }
 
-/// A line of a file: its first and its last place among those with content, and how often it stands there.
+/// A line of a file: its first place among those with content, and how often it stands there.
 struct Known {
     first: usize,
-    last: usize,
     count: usize,
 }
 
@@ -94,8 +93,8 @@ impl<'f> Old<'f> {
         let mut known: HashMap<&str, Known> = HashMap::new();
         let mut count = 0;
         for (at, line) in held(&lines).enumerate() {
-            let line = known.entry(line).or_insert(Known { first: at, last: at, count: 0 });
-            (line.last, line.count, count) = (at, line.count + 1, at + 1);
+            known.entry(line).or_insert(Known { first: at, count: 0 }).count += 1;
+            count = at + 1;
         }
         Self { all: lines.len(), held: count, known }
     }
@@ -140,13 +139,15 @@ impl<'f> Old<'f> {
     /// Refuses what is mostly lines of one part of the file and leaves out a quarter of it above or below: a function, not a file.
     fn refuse_fragment(&self, path: &str, lines: &[&str]) -> Result<(), Refusal> {
         let new: Vec<&str> = held(lines).collect();
-        let known: Vec<(usize, &Known)> =
-            new.iter().enumerate().filter_map(|(at, line)| Some((at, self.known.get(line)?))).collect();
-        let (Some((first, _)), Some((last, _))) = (known.first(), known.last()) else { return Ok(()) };
-        let start = known.iter().map(|(_, line)| line.first).min().unwrap_or(0);
-        let end = known.iter().map(|(_, line)| line.last + 1).max().unwrap_or(self.held);
+        let known = new.iter().enumerate().filter_map(|(at, line)| Some((at, self.known.get(line)?)));
+        let mostly = 2 * known.clone().count() >= new.len();
+        // Lines that stand in the file once tell which part it is.
+        let once: Vec<(usize, usize)> = known.filter(|(_, line)| line.count == 1).map(|(at, line)| (at, line.first)).collect();
+        let (Some((first, _)), Some((last, _))) = (once.first(), once.last()) else { return Ok(()) };
+        let start = once.iter().map(|(_, line)| *line).min().unwrap_or(0);
+        let end = once.iter().map(|(_, line)| line + 1).max().unwrap_or(self.held);
         let lacks = |left: usize, new: usize| 4 * left >= self.held.max(4 * LEAST) && left > 4 * new;
-        if 2 * known.len() >= new.len() && (lacks(start, *first) || lacks(self.held - end, new.len() - 1 - last)) {
+        if mostly && (lacks(start, *first) || lacks(self.held - end, new.len() - 1 - last)) {
             return Err(Refusal::Fragment { path: path.to_owned(), line: shown(new[0]), left: start + self.held - end });
         }
         Ok(())
