@@ -79,7 +79,7 @@ pub(super) fn indent(line: &str) -> &str {
 }
 
 /// Columns of the blanks at the start; a tab goes to the next multiple of four.
-pub(super) fn width(line: &str) -> usize {
+pub(in super::super) fn width(line: &str) -> usize {
     indent(line).bytes().fold(0, |width, byte| if byte == b'\t' { width / 4 * 4 + 4 } else { width + 1 })
 }
 

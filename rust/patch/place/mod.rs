@@ -29,6 +29,7 @@ use work::{Costly, Work};
 pub(super) use fuzzy::{is_ellipsis, is_said_ellipsis};
 #[cfg(any(test, fuzzing))]
 pub(super) use lines::plain;
+pub(super) use lines::width;
 pub(super) use write::replace;
 
 /// Lines around the place that the numbers say that count as that place.

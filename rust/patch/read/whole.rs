@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::form::{is_blank, Body, Change};
-use super::super::place::{is_ellipsis, is_said_ellipsis};
+use super::super::place::{is_ellipsis, is_said_ellipsis, width};
 use super::super::refusal::{shown, Refusal};
 use super::layout::{fence, outdented};
 use super::paths::{alone, in_fence, Paths};
@@ -118,18 +118,23 @@ impl<'f> Old<'f> {
         lines.len() >= LEAST && mostly && stands(held(lines).next()) && stands(held(lines).next_back())
     }
 
-    /// Refuses a text with a line that stands for others. Dots alone do so only between lines of the file that are apart there.
+    /// Refuses a text with a line that stands for others. Dots alone do so beside a line of the file, unless they are the body
+    /// of a new line above, or between lines that are neighbours in the file.
     fn refuse_elided(&self, path: &str, lines: &[&str]) -> Result<(), Refusal> {
-        let apart = |above: &str, below: &str| {
-            let line = |line: &str| self.known.get(line).map(|line| line.first);
-            line(above).zip(line(below)).is_some_and(|(above, below)| above + 1 < below)
-        };
-        let mut held = held(lines).peekable();
-        let mut above = None;
+        let known = |line: Option<&str>| line.and_then(|line| self.known.get(line.trim())).map(|line| line.first);
+        let mut held = lines.iter().copied().filter(|line| !is_blank(line)).peekable();
+        let mut above: Option<&str> = None;
         while let Some(line) = held.next() {
-            let mut between = || above.zip(held.peek().copied()).is_some_and(|(above, below)| apart(above, below));
-            if !self.known.contains_key(line) && (is_said_ellipsis(line) || is_ellipsis(line) && between()) {
-                return Err(Refusal::Elided { path: path.to_owned(), line: shown(line) });
+            if is_ellipsis(line) && known(Some(line)).is_none() {
+                let stands = match (known(above), known(held.peek().copied())) {
+                    (Some(above), Some(below)) => above + 1 < below,
+                    (None, None) => false,
+                    (Some(_), None) => true,
+                    (None, Some(_)) => above.is_none_or(|above| width(line) <= width(above)),
+                };
+                if stands || is_said_ellipsis(line) {
+                    return Err(Refusal::Elided { path: path.to_owned(), line: shown(line.trim()) });
+                }
             }
             above = Some(line);
         }
