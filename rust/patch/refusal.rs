@@ -108,9 +108,8 @@ impl Refusal {
             Self::TooLarge { .. } => "too_large",
             Self::NoDiff | Self::Unlike { .. } => "no_diff",
             Self::Empty => "empty",
-            Self::Truncated { .. } | Self::Unclosed { .. } | Self::Stray { .. } | Self::Elided { .. } | Self::Fragment { .. } => {
-                "truncated"
-            }
+            Self::Truncated { .. } | Self::Unclosed { .. } | Self::Stray { .. } => "truncated",
+            Self::Elided { .. } | Self::Fragment { .. } => "truncated",
             Self::BadHunkHeader { .. } => "bad_hunk_header",
             Self::NoPath { .. } => "no_path",
             Self::PathNotAllowed { .. } => "path_not_allowed",

@@ -119,11 +119,11 @@ impl<'a> Lines<'a> {
         let places = self.dots.get_or_init(|| {
             let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
             let dots = self.all.iter().enumerate().filter(|(_, line)| is_ellipsis(line));
-            dots.for_each(|(at, line)| places.entry(line.trim()).or_default().push(at));
+            dots.for_each(|(at, line)| places.entry(line.trim_end()).or_default().push(at));
             places
         });
         let next = |lines: &Vec<usize>| lines.get(lines.partition_point(|line| *line < within.start)).copied();
-        places.get(text.trim()).and_then(next).is_some_and(|line| line < within.end)
+        places.get(text.trim_end()).and_then(next).is_some_and(|line| line < within.end)
     }
 
     pub fn is_blank(&self, line: usize) -> bool {
