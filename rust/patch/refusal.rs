@@ -71,6 +71,10 @@ pub enum Refusal {
     Unsupported { what: Unsupported, line: String },
     #[error("the added line `{line}` has the character U+{character:04X} ({what}), which {path} does not have; write it in plain characters")]
     ForbiddenCharacter { path: String, line: String, character: u32, what: &'static str },
+    #[error(
+        "`{line}` has a file's header behind the character U+{character:04X}; begin each line of the patch with a line feed"
+    )]
+    Hidden { line: String, character: u32 },
     #[error("`{line}` declares that {path} is not UTF-8, which it is; leave it out")]
     Encoding { path: String, line: String },
     #[error("hunk {hunk} has no line of {path} to hold on to; add context lines around what it inserts")]
@@ -114,7 +118,8 @@ impl Refusal {
             Self::NoPath { .. } => "no_path",
             Self::PathNotAllowed { .. } => "path_not_allowed",
             Self::Unsupported { .. } => "unsupported_header",
-            Self::ForbiddenCharacter { .. } | Self::Encoding { .. } => "forbidden_character",
+            Self::ForbiddenCharacter { .. } | Self::Hidden { .. } => "forbidden_character",
+            Self::Encoding { .. } => "forbidden_character",
             Self::NoAnchor { .. } => "no_anchor",
             Self::NoMatch { .. } | Self::Misplaced { .. } => "no_match",
             Self::Ambiguous { .. } | Self::Unclear { .. } | Self::Several { .. } => "ambiguous",

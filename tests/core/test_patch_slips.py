@@ -123,6 +123,9 @@ def test_formats_and_slips_lead_to_the_same(patch: str, after: str) -> None:
         ("path_not_allowed", BLOCK.replace("SEARCH", "SEARCH eval.py"), "`eval.py` may not be changed"),
         ("path_not_allowed", f"--- a/train.py.orig\n+++ b/train.py\n{HUNK}", "train.py.orig"),
         ("path_not_allowed", f"--- x/train.py\n+++ x/train.py\n{HUNK}", "x/train.py"),
+        ("path_not_allowed", f"--- train.py ../eval.py\n+++ train.py ../eval.py\n{HUNK}", r"`train.py ../eval.py` may not be changed"),
+        ("forbidden_character", f"{HEAD}{HUNK}\r--- a/eval.py\r+++ b/eval.py\r@@\r-x\r+y\n", r"behind the character U\+000D"),
+        ("forbidden_character", f"{HEAD}{HUNK}\nAnd\u2028diff --git a/eval.py b/eval.py\n", r"behind the character U\+2028"),
         # parts of an answer are no file
         ("no_diff", f"Here is the whole file:\n\n{LR}", "the whole new file in a fence"),
         ("no_diff", f'<file path="train.py">\n{LR}</file>\n', "no change was found"),

@@ -13,11 +13,15 @@ pub(in super::super) enum Paths<'a> {
 }
 
 impl<'a> Paths<'a> {
-    /// The file that a path names, as it is or after `a/`, `b/` or `./`; a blank and a remark may follow.
+    /// The file that a path names, as it is or after `a/`, `b/` or `./`; a time or a remark in parentheses may follow.
     pub fn one(self, path: &'a str) -> Result<&'a str, Refusal> {
         let path = path.trim_end_matches('\r').trim_matches('"');
         let Self::Known(_) = self else { return Ok(path) };
-        let found = self.known(path).or_else(|| self.known(path.split(' ').next()?));
+        let before_remark = || {
+            let (path, remark) = path.split_once(' ')?;
+            remark.starts_with(|char: char| char == '(' || char.is_ascii_digit()).then(|| self.known(path))?
+        };
+        let found = self.known(path).or_else(before_remark);
         found.ok_or_else(|| Refusal::PathNotAllowed { path: shown(path), known: self.listed() })
     }
 

@@ -144,6 +144,9 @@ impl<'a> Reader<'a> {
     /// Reads the first of `lines`; returns how many were consumed.
     fn read(&mut self, lines: &[&'a str]) -> Result<usize, Refusal> {
         let bare = lines[0].trim_end_matches('\r');
+        if let Some(character) = hides(bare).filter(|_| self.hunks > 0) {
+            return Err(Refusal::Hidden { line: shown(bare), character: character.into() });
+        }
         if bare.starts_with("@@@") {
             return Err(unsupported(Unsupported::Combined, bare));
         }
@@ -293,6 +296,15 @@ impl Open<'_> {
         }
         self.hunk.cut = self.hunk.cut.filter(|cut| *cut < self.hunk.rows.len());
     }
+}
+
+/// The unusual line break, in a line that is no row, before what would be a file's header.
+fn hides(line: &str) -> Option<char> {
+    let marked = line.starts_with([' ', '+', '-']);
+    let breaks = |char: &char| matches!(char, '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let header = |rest: &str| ["--- ", "+++ ", "diff --git ", "*** "].iter().any(|start| rest.starts_with(start));
+    let mut breaks = line.char_indices().filter(|(_, char)| !marked && breaks(char));
+    breaks.find(|(at, char)| header(&line[at + char.len_utf8()..])).map(|(_, char)| char)
 }
 
 /// The two equal paths of `a/PATH b/PATH`.
