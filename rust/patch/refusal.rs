@@ -79,8 +79,8 @@ pub enum Refusal {
     Encoding { path: String, line: String },
     #[error("hunk {hunk} has no line of {path} to hold on to; add context lines around what it inserts")]
     NoAnchor { hunk: usize, path: String },
-    #[error("hunk {hunk} does not fit {path}: the nearest place has `{found}` at line {line} where the hunk expects `{expected}`; copy context and removed lines exactly as they stand in the file, and mark every added line with `+`")]
-    NoMatch { hunk: usize, path: String, line: usize, expected: String, found: String, similarity: f64 },
+    #[error("hunk {hunk} does not fit {path}: the nearest place has `{found}` at line {line} where the hunk expects `{expected}`; copy {old} exactly as they stand in the file")]
+    NoMatch { hunk: usize, path: String, line: usize, expected: String, found: String, similarity: f64, old: &'static str },
     #[error("hunk {hunk} fits {path} in several places, at lines {}; add context lines that stand in one of them only, or its exact line number", numbers(.lines))]
     Ambiguous { hunk: usize, path: String, lines: Vec<usize> },
     #[error("hunk {hunk} fits {path} at line {line} only, but says line {stated} and stands between others that are where they say; look what stands at line {stated} now and quote that")]

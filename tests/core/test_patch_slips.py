@@ -144,13 +144,13 @@ def test_formats_and_slips_lead_to_the_same(patch: str, after: str) -> None:
         (
             "no_match",
             f"{HEAD}@@ -20,2 +20,4 @@\n def schedule(step):\n+    step += 1\n    assert step < STEPS\n     if step < 100:\n",
-            r"mark every added line with `\+`",
+            r"copy context and removed lines \(those without `\+`\)",
         ),
         ("no_match", f"{HEAD}@@\n-\n-LR = 9\n+LR = 1e-3\n", r"expects `\(a blank line\)`|expects `LR = 9`"),
         ("no_match", f"{HEAD}@@\n-    if step &lt; 100:\n+    if step &lt;= 100:\n", "at line 21 where the hunk expects `    if step &lt;"),
         ("no_match", f"{HEAD}@@\n-6 | LR = 3e-4\n+6 | LR = 1e-3\n", r"expects `6 \| LR"),
         # one block's result is looked for in what the others leave, not two places at once
-        ("no_match", BLOCK + block("LR = 9\n", "LR = 8\n"), "hunk 2 does not fit"),
+        ("no_match", BLOCK + block("LR = 9\n", "LR = 8\n"), "hunk 2 does not fit .*; copy the SEARCH lines"),
         ("unsupported_header", "*** Begin Patch\n*** Add File: train.py\n+x\n*** End Patch\n", "change lines of the file instead"),
         ("unsupported_header", f"{HEAD}@@@ -1,2 -1,2 +1,3 @@@\n++x\n", "send a plain unified diff"),
         ("no_diff", f"<think>\n{HEAD}{HUNK}</think>\nI leave it.\n", "no change was found"),
@@ -178,6 +178,13 @@ CHANGED = {"train.py": LR, "model.py": MODEL.replace("1", "9")}
 )  # fmt: skip
 def test_several_files_are_named_in_prose_and_in_other_notations(patch: str) -> None:
     assert apply_patch(TWO, patch) == CHANGED
+
+
+@pytest.mark.parametrize("line", ["In `train.py` and `model.py`:", "Unlike eval.py, train.py has to learn faster:", "Faster:"])
+def test_a_line_that_speaks_of_several_files_names_none(line: str) -> None:
+    with pytest.raises(PatchError, match=r"one of: model.py, train.py") as caught:
+        apply_patch(TWO, f"{line}\n{BLOCK}")
+    assert caught.value.code == "no_path"
 
 
 @pytest.mark.parametrize("fence", ["````", "```"])

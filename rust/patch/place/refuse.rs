@@ -88,6 +88,10 @@ impl<'a> Placer<'_, 'a> {
         let readable = |text: &str| if is_blank(text) { "(a blank line)".to_owned() } else { shown(text) };
         let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), readable);
         let (line, expected) = (near.line + 1, readable(old[near.row]));
-        Refusal::NoMatch { hunk: hunk.number, path, line, expected, found, similarity: near.similarity }
+        let old = match hunk.in_turn {
+            true => "the SEARCH lines",
+            false => "context and removed lines (those without `+`)",
+        };
+        Refusal::NoMatch { hunk: hunk.number, path, line, expected, found, similarity: near.similarity, old }
     }
 }

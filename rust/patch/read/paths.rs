@@ -31,13 +31,13 @@ impl<'a> Paths<'a> {
         found.next().map(|(path, _)| path.as_str())
     }
 
-    /// The one file that a line of prose speaks of.
+    /// The file that a line of prose speaks of, if of no other.
     pub fn mentioned(self, line: &str) -> Option<&'a str> {
         let plain = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.' | '/');
         let words = line.split(|char| !plain(char)).map(|word| word.trim_end_matches('.'));
-        let mut found: Vec<&str> = words.filter_map(|word| self.known(word)).collect();
-        found.dedup();
-        <[&str; 1]>::try_from(found).ok().map(|[path]| path)
+        let mut paths = words.filter(|word| is_path(word)).map(|word| self.known(word));
+        let first = paths.next()??;
+        paths.all(|path| path == Some(first)).then_some(first)
     }
 
     /// The file that both paths of a header name.
