@@ -93,6 +93,8 @@ def indented(text: str, blanks: str) -> str:
         ("```diff\n # Rates\n-LR = 3e-4\n+LR = 1e-3\n```\n", LR),
         ("```diff\n+++ b/train.py\n-LR = 3e-4\n+LR = 1e-3\n```\n", LR),
         ("```diff\n-LR = 3e-4\n+LR = 1e-3\n...\n-STEPS = 1000\n+STEPS = 2000\n```\n", BOTH),
+        ("-LR = 3e-4\n+LR = 1e-3\n", LR),
+        ("```python\n # Rates\n-LR = 3e-4\n+LR = 1e-3\n STEPS = 1000\n```\n", LR),
         # more than one
         (f"```diff\n{HEAD}{HUNK}```\nOnce more, all of it:\n```diff\n{HEAD}{HUNK}```\n", LR),
         (f"```diff\n-LR = 3e-4\n+LR = 1e-3\n```\nAs a block:\n{BLOCK}", LR),
@@ -197,6 +199,14 @@ def test_a_text_with_fences_of_its_own_may_stand_in_one(fence: str) -> None:
         f"{fence}diff\n@@\n ```bash\n-python train.py\n+python train.py --fast\n ```\n{fence}\n",
     ):
         assert apply_patch({"GUIDE.md": GUIDE}, patch) == {"GUIDE.md": after}
+
+
+def test_rows_are_no_whole_file() -> None:
+    rows = " a = 1\n-b = 2\n+b = 9\n c = 3\n"
+    for patch in (rows, f"```\n{rows}```\n"):
+        assert apply_patch({"model.py": MODEL}, patch) == {"model.py": MODEL.replace("2", "9")}
+    tasks = "- one\n- two\n- three\n"
+    assert apply_patch({"tasks.md": tasks}, f"```\n{tasks}- four\n```\n") == {"tasks.md": f"{tasks}- four\n"}
 
 
 def test_a_twin_of_the_stated_place_is_no_place() -> None:

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::form::{add, Change, Hunk, Kind, Row};
+use super::super::form::{add, is_blank, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal, Unsupported};
 use super::layout::fence;
 use super::paths::{is_path, Paths};
@@ -18,10 +18,11 @@ const ENDS: [&str; 6] = ["</patch>", "</diff>", "</edit>", "</change>", "</answe
 
 /// Reads a unified or git diff, if there is a hunk in it.
 pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
+    let bare = holds_rows(lines) && lines.iter().all(|line| fence(line).is_none());
     let mut reader = Reader {
         paths,
         changes: Vec::new(),
-        region: Region::Prose,
+        region: if bare { Region::Header } else { Region::Prose },
         path: None,
         git: None,
         hunks: 0,
@@ -115,7 +116,7 @@ enum Region<'a> {
     Prose,
     /// After `diff --git`.
     Git,
-    /// After `---` and `+++`, or at the start of a fence that is said to hold a diff: rows may begin without a hunk's header.
+    /// After `---` and `+++`, or at the start of a text or a fence that is a diff: rows may begin without a hunk's header.
     Header,
     Hunk(Open<'a>),
 }
@@ -165,11 +166,8 @@ impl<'a> Reader<'a> {
             self.git = halves(paths);
         } else if let Some(mark) = self.fence(bare) {
             let words = fence(bare).map_or("", |(_, _, words)| words);
-            let region = match self.fenced {
-                None if ["diff", "patch", "udiff"].contains(&words) => Region::Header,
-                _ => Region::Prose,
-            };
-            self.leave(region)?;
+            let diff = ["diff", "patch", "udiff"].contains(&words) || holds_rows(&lines[1..]);
+            self.leave(if diff && self.fenced.is_none() { Region::Header } else { Region::Prose })?;
             (self.path, self.git) = (None, None);
             self.fenced = if self.fenced.is_none() { Some(mark) } else { None };
         } else {
@@ -296,6 +294,12 @@ impl Open<'_> {
         }
         self.hunk.cut = self.hunk.cut.filter(|cut| *cut < self.hunk.rows.len());
     }
+}
+
+/// Whether all up to a fence are rows, and some of them added ones: removed ones alone may be a list.
+fn holds_rows(lines: &[&str]) -> bool {
+    let inside = || lines.iter().take_while(|line| fence(line).is_none());
+    inside().all(|line| is_blank(line) || line.starts_with([' ', '+', '-'])) && inside().any(|line| line.starts_with('+'))
 }
 
 /// The unusual line break, in a line that is no row, before what would be a file's header.
