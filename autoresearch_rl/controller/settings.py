@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from autoresearch_rl.controller.cancelling import CancelRule
-from autoresearch_rl.controller.keeping import KeepRule
+from autoresearch_rl.controller.cancel.curves import CancelRule
+from autoresearch_rl.controller.keep.strict import KeepRule
 from autoresearch_rl.errors import ConfigError, Problem
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from autoresearch_rl.controller.comparing import Comparisons, ignores_seed, scored
-from autoresearch_rl.controller.keeping import REPEAT, no_score
-from autoresearch_rl.controller.ranking import Ranking, Standing
+from autoresearch_rl.controller.keep.comparing import Comparisons, ignores_seed, scored
+from autoresearch_rl.controller.keep.ranking import Ranking, Standing
+from autoresearch_rl.controller.keep.strict import REPEAT, no_score
 from autoresearch_rl.errors import ConfigError, Problem
 from autoresearch_rl.trial import Budget, Candidate, Decision, History, Settled
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import Finished, Judge, check_values, counts, finite_points, latest, progress, share
+from autoresearch_rl.controller.cancel.curves import Finished, Judge, check_values, counts, finite_points, latest, progress, share
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
 
 REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time

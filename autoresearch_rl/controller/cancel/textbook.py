@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Sequence
 
-from autoresearch_rl.controller.cancelling import Judge, check_values, counts, latest, progress, quantile, rankable, share
+from autoresearch_rl.controller.cancel.curves import Judge, check_values, counts, latest, progress, quantile, rankable, share
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import (
+from autoresearch_rl.controller.cancel.curves import (
     Finished,
     Horizon,
     Judge,
@@ -22,7 +22,7 @@ from autoresearch_rl.controller.cancelling import (
     rankable,
     share,
 )
-from autoresearch_rl.controller.cutting import Cuts, CuttingJudge
+from autoresearch_rl.controller.cancel.cutting import Cuts, CuttingJudge
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
 
 if TYPE_CHECKING:

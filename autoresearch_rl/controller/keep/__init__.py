@@ -1,0 +1,1 @@
+"""Keep rules: what is kept and what is discarded."""
