@@ -31,7 +31,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from autoresearch_rl._core import forecast
-from autoresearch_rl.controller.cancel.curves import CancelRule
+from autoresearch_rl.controller.cancel import CancelRule
 from autoresearch_rl.controller.cancel.forecast import REFERENCES, ForecastRule, Widths
 from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule

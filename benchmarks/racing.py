@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.cancel.curves import CancelRule
+from autoresearch_rl.controller.cancel import CancelRule
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.journal import Blobs
 from autoresearch_rl.controller.keep.strict import StrictRule

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.cancel.curves import CancelRule, Finished, Horizon, latest, progress, quantile, rankable
+from autoresearch_rl.controller.cancel import CancelRule
+from autoresearch_rl.controller.cancel.curves import Finished, Horizon, latest, progress, quantile, rankable
 from autoresearch_rl.controller.cancel.forecast import ForecastRule
 from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
