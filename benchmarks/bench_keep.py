@@ -25,9 +25,9 @@ from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.events import Decide, Opened, SettledEvent, StartTrial
+from autoresearch_rl.events import Decide, SettledEvent, StartTrial
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import Ask, Budget, Decision, History, Outcome, Proposal, Status
 from benchmarks.rows import Row, report
 
@@ -143,19 +143,9 @@ def campaign(rule: KeepRule, draw: Draw, seed: int, effect: float, shared: float
     with tempfile.TemporaryDirectory() as folder:
         sources = Sources(Blobs(Path(folder)))
         loop = Campaign(settings, sources, direction="maximize", request={}, devices={})
-        opened = Opened(
-            campaign="C",
-            task="edits",
-            metric="score",
-            direction="maximize",
-            progress_metric="score",
-            config="",
-            seed=seed,
-            source_hash=sources.add({"train.py": "\n"}),
-            defaults=space.defaults,
-        )
         simulation = Simulation(loop, Proposer(Edits(), space, settings), run_trial)
-        simulation.run([opened])
+        source = sources.add({"train.py": "\n"})
+        simulation.run([opening(source, space.defaults, metric="score", direction="maximize", seed=seed)])
     return _result(simulation, truth)
 
 

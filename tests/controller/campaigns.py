@@ -16,7 +16,7 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.events import Opened, StartTrial
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import Ask, Curve, Direction, History, Order, Outcome, Proposal, Settled, Status
 
 SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
@@ -98,14 +98,4 @@ def simulation(
 
 
 def opened(sim: Simulation, tmp_path: Path, progress_metric: str = "loss") -> Opened:
-    return Opened(
-        campaign="C",
-        task="t",
-        metric="loss",
-        direction="minimize",
-        progress_metric=progress_metric,
-        config="",
-        seed=0,
-        source_hash=Sources(Blobs(tmp_path)).add(FILES),
-        defaults=SPACE.defaults,
-    )
+    return opening(Sources(Blobs(tmp_path)).add(FILES), SPACE.defaults, progress_metric=progress_metric)
