@@ -144,16 +144,18 @@ def _running(running: Sequence[Running], opened: Opened, view: View) -> Renderab
         cells: list[RenderableType] = [str(run.trial.number), _text(run.stage or "starting"), _own_bar(run), number(value)]
         if not narrow:
             cells.append(duration(view.now_s - run.begun_s))
-            cells.append(_text(_marks(run) + settings(run.trial.proposal.params, opened.defaults), "dim"))
+            cells.append(_text(_marks(run, view.tally) + settings(run.trial.proposal.params, opened.defaults), "dim"))
         found.add_row(*cells)
     return found
 
 
-def _marks(run: Running) -> str:
+def _marks(run: Running, tally: Tally) -> str:
     """What sets an attempt apart from others that run."""
     proposal = run.trial.proposal
     marks = [f"repeats {proposal.repeat_of}"] if proposal.repeat_of is not None else []
-    marks += ["control group"] if run.spared else [f"told to {run.order.kind}"] if run.order is not None else []
+    marks += (
+        ["control group"] if run.trial.number in tally.spared else [f"told to {run.order.kind}"] if run.order is not None else []
+    )
     marks += ["a person's"] if proposal.source == PERSON and not marks else []
     marks += [f"attempt {run.trial.attempt}"] if run.trial.attempt > 1 else []
     return f"[{', '.join(marks)}] " if marks else ""

@@ -110,7 +110,7 @@ class RunWriter:
             case Decide(decision=decision):
                 self._decide(decision, row)
             case Requested(request="note"):
-                noted = {"note": self._tally.notes[-1][1], "mlflow.note.content": self._summary()}
+                noted = {"note": self._tally.notes[-1].text, "mlflow.note.content": self._summary()}
                 self._parent_tags |= mlflow_values.tags(noted)
             case Resumed():
                 self._client.update_run(self._parent, status="RUNNING")
