@@ -68,6 +68,11 @@ class Trial:
     seed: int
     source_hash: str = ""
 
+    @property
+    def candidate(self) -> int:
+        """Number of the candidate that it measures: its own, or that of the trial that it repeats."""
+        return self.number if self.proposal.repeat_of is None else self.proposal.repeat_of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -304,7 +309,7 @@ class HistoryLog:
         del self._pending[trial.number]
         self._index[trial.number] = len(self.settled)
         self.settled.append(settled := Settled(trial=trial, outcome=outcome))
-        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        root = trial.candidate
         if root != trial.number or root in self._again:
             self._again.setdefault(root, [self.settled[self._index[root]]] if root in self._index else []).append(settled)
 
@@ -384,7 +389,7 @@ class History:
     @property
     def candidates(self) -> Sequence[Candidate]:
         """All candidates with a settled trial, by number, O(n)."""
-        roots = {s.trial.number if s.trial.proposal.repeat_of is None else s.trial.proposal.repeat_of for s in self.settled}
+        roots = {s.trial.candidate for s in self.settled}
         return [candidate for root in sorted(roots) if (candidate := self.candidate(root)) is not None]
 
     def better(self, left: float, right: float) -> bool:

@@ -63,7 +63,7 @@ class PeekingTTest:
 
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         (last,) = history.last(1)
-        number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
+        number = last.trial.candidate
         if number == 0:
             repeats = self._repeats(0, self._most - 1 if len(history) == 1 else 0)
             return [Decision(candidate=0, verdict="keep", reason="baseline", leads=len(history) == 1, repeats=repeats)]
@@ -132,7 +132,7 @@ def campaign(rule: KeepRule, draw: Draw, seed: int, effect: float, shared: float
 
     def run_trial(start: StartTrial) -> FakeRun:
         trial = start.trial
-        candidate = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        candidate = trial.candidate
         own = draw(np.random.default_rng((seed, candidate, trial.seed)), candidate)
         common = draw(np.random.default_rng((seed, 10**6, trial.seed)), 0) if shared else 0.0
         score = truth(candidate) + (1 - shared) ** 0.5 * own + shared**0.5 * common

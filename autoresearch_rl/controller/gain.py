@@ -44,7 +44,7 @@ class ExpectedGain:
         if len(history) == self._seen:
             return self._reason
         for settled in history.last(len(history) - self._seen):
-            self._take(history, settled.trial.number, settled.trial.proposal.repeat_of)
+            self._take(history, settled.trial.candidate)
         self._seen = len(history)
         self._reason = self._judge()
         return self._reason
@@ -67,8 +67,7 @@ class ExpectedGain:
         record = (before - best) * math.log1p(self._trials / self._count) / math.log(self._count / half)
         return (_tail(self._ranked, self._count, self._trials) + record) / 2 * self._reliability()
 
-    def _take(self, history: History, number: int, repeat_of: int | None) -> None:
-        root = number if repeat_of is None else repeat_of
+    def _take(self, history: History, root: int) -> None:
         if root not in self._places:
             self._places[root], self._count = self._count, self._count + 1
         candidate = history.candidate(root)

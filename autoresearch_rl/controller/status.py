@@ -48,11 +48,7 @@ def _summary(seen: Seen, last: int) -> dict[str, Any]:
 def _rows(history: History, last: int) -> list[dict[str, Any]]:
     decisions = {decision.candidate: decision for decision in history.decisions}
     latest = history.settled if last <= 0 else history.last(last)
-    return [_row(settled, decisions.get(_root(settled))) for settled in latest]
-
-
-def _root(settled: Settled) -> int:
-    return settled.trial.number if settled.trial.proposal.repeat_of is None else settled.trial.proposal.repeat_of
+    return [_row(settled, decisions.get(settled.trial.candidate)) for settled in latest]
 
 
 def _row(settled: Settled, decision: Decision | None) -> dict[str, Any]:

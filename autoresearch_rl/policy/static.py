@@ -77,8 +77,7 @@ class Static:
         settled = (s.trial for s in history.settled if s.outcome.status is not Status.LOST)
         for trial in chain(settled, history.pending):
             if trial.proposal.patch == self._patch if self._patch else trial.source_hash == source:
-                root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-                measured.setdefault(self._space.canonical(trial.proposal.params), []).append(root)
+                measured.setdefault(self._space.canonical(trial.proposal.params), []).append(trial.candidate)
         return measured
 
 

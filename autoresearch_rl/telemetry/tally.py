@@ -292,7 +292,7 @@ class Tally:
 
     def _decide(self, decision: Decision) -> Row | None:
         row, self._held = self._held, None
-        if row is not None and root(row.trial) != decision.candidate:
+        if row is not None and row.trial.candidate != decision.candidate:
             row, self._held = None, row
         if row is not None:
             row = self._count(replace(row, decision=decision, outcome=self._final(row)))
@@ -312,15 +312,10 @@ class Tally:
             row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
-                candidate = root(row.trial)
+                candidate = row.trial.candidate
                 if candidate in self._totals:
                     self._totals[candidate] += row.outcome.score
                     self._repeats[candidate] += 1
                 else:
                     self._totals[candidate] = row.outcome.score
         return row
-
-
-def root(trial: Trial) -> int:
-    """Number of the candidate that a trial belongs to."""
-    return trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of

@@ -152,7 +152,7 @@ class _Campaign:
         self.log.settle(trial, outcome)
         view = self.log.view()
         leader = None if view.leader is None else view.candidate(view.leader)
-        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        root = trial.candidate
         mine = view.candidate(root)
         if mine is not None and mine.mean is not None:
             leads = leader is None or leader.mean is None or view.better(mine.mean, leader.mean)

@@ -76,7 +76,7 @@ class NoiseRule:
         """
         (last,) = history.last(1)
         trial = last.trial
-        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        root = trial.candidate
         if len(history) == 1:
             self._campaign = None
         if self._campaign is None:

@@ -17,7 +17,7 @@ class StrictRule:
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         """Returns one decision, about the candidate of the trial that settled last."""
         (last,) = history.last(1)
-        number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
+        number = last.trial.candidate
         candidate = history.candidate(number)
         if candidate is None or candidate.mean is None or last.outcome.status is not Status.OK:
             return [Decision(candidate=number, verdict="discard", reason=no_score(last.outcome))]
