@@ -26,9 +26,11 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.events import Decide, SettledEvent, StartTrial
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
-from autoresearch_rl.trial import Ask, Budget, Decision, History, Outcome, Proposal, Status
+from autoresearch_rl.trial import Budget, Decision, Outcome, Proposal, Status
 from benchmarks.rows import Row, report
 
 TRIALS = 100

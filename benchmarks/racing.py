@@ -23,10 +23,11 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.events import Event, Progressed, StartTrial
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
-from autoresearch_rl.trial import Curve, Decision, HistoryLog, Outcome, Progress, Proposal, Settled, Status, Trial
+from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Proposal, Settled, Status, Trial
 
 METRIC = "loss"
 _SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})

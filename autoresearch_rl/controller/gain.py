@@ -7,7 +7,8 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import pairwise
 
-from autoresearch_rl.trial import Candidate, History
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Candidate
 
 _NEGLIGIBLE = 1e-6  # chance of a gap below which the rest is not summed: the top is enough, however many trials there are
 

@@ -10,8 +10,8 @@ from typing import Any
 from autoresearch_rl.controller.journal import all_kept, read
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import Decide, Entry, Opened, StartTrial
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.telemetry.tally import Tally
-from autoresearch_rl.trial import HistoryLog
 
 
 @dataclass

@@ -9,7 +9,8 @@ from typing import Any
 
 from autoresearch_rl.controller.activity import activity, told
 from autoresearch_rl.controller.seen import Seen, read_campaign
-from autoresearch_rl.trial import Decision, History, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Decision, Settled
 
 
 def show_status(run_dir: Path, *, last: int, as_json: bool) -> None:

@@ -8,10 +8,12 @@ from itertools import chain
 from typing import Any
 
 from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.history import History
 from autoresearch_rl.parameter import Range
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.tried import parent_of, require_at_least
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Ask, History, Params, ParamValue, Proposal, Status
+from autoresearch_rl.trial import Params, ParamValue, Proposal, Status
 
 
 class Static:

@@ -10,22 +10,10 @@ from typing import Literal
 import numpy as np
 
 from autoresearch_rl.errors import PolicyError
-from autoresearch_rl.policy import Policy
+from autoresearch_rl.history import History, HistoryLog
+from autoresearch_rl.policy import Ask, Policy
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import (
-    Ask,
-    Budget,
-    Decision,
-    History,
-    HistoryLog,
-    LlmReply,
-    LlmRequest,
-    Outcome,
-    Params,
-    Proposal,
-    Status,
-    Trial,
-)
+from autoresearch_rl.trial import Budget, Decision, LlmReply, LlmRequest, Outcome, Params, Proposal, Status, Trial
 
 Objective = Callable[[Params], float | Outcome]
 

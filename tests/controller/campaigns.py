@@ -15,9 +15,11 @@ from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.events import Opened, StartTrial
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
-from autoresearch_rl.trial import Ask, Curve, Direction, History, Order, Outcome, Proposal, Settled, Status
+from autoresearch_rl.trial import Curve, Direction, Order, Outcome, Proposal, Settled, Status
 
 SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
 FILES = {"train.py": "x = 1\n"}

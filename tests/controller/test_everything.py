@@ -37,9 +37,10 @@ from autoresearch_rl.events import (
     Terms,
 )
 from autoresearch_rl.metering import MICRO
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.telemetry.tally import Tally
 from autoresearch_rl.testing.simulation import FakeRun, opening
-from autoresearch_rl.trial import Ask, Conditions, Curve, Order, Outcome, Progress, Proposal, StageSpan, Status
+from autoresearch_rl.trial import Conditions, Curve, Order, Outcome, Progress, Proposal, StageSpan, Status
 from tests.controller.campaigns import FILES, SPACE, ok
 from tests.controller.test_spending import PauseSome
 from tests.faults.world import (
@@ -227,8 +228,8 @@ class Watched(Controller):
         theirs = [(s.trial, s.outcome.status, s.outcome.score, s.outcome.curve) for s in campaign.log.settled]
         assert [(s.trial, s.outcome.status, s.outcome.score, s.outcome.curve) for s in seen.log.settled] == theirs
         waiting = seen.tally.waiting
-        assert waiting.numbers + len(waiting.held) == campaign._numbers + len(campaign._held)
-        late = set(range(waiting.numbers, campaign._numbers))  # what was kept back gets its number at the next entry
+        assert waiting.numbers + len(waiting.held) == campaign._numbering.count + len(campaign._held)
+        late = set(range(waiting.numbers, campaign._numbering.count))  # what was kept back gets its number at the next entry
         assert {*waiting.trials, *late} == {*campaign._waiting}
         pending = {trial.number for trial in campaign.log.view().pending}
         assert pending == {*campaign._running, *campaign._race.paused, *campaign._waiting}

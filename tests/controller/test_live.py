@@ -26,8 +26,9 @@ from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.errors import EvaluatorError, JournalError
 from autoresearch_rl.events import Entry, OrderTrial, Reported, Requested, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.history import History
 from autoresearch_rl.testing.simulation import opening
-from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Status
+from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Status
 from tests.controller.campaigns import FILES, SPACE, Condemning, Uniform, ok
 
 

@@ -23,10 +23,11 @@ from autoresearch_rl.events import (
     Spare,
     StartTrial,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.joining import joined
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Conditions, Curve, History, Order, Outcome, Progress, Settled, StageSpan, Status
+from autoresearch_rl.trial import Conditions, Curve, Order, Outcome, Progress, Settled, StageSpan, Status
 from tests.controller.campaigns import Condemning, heavy_tail, ok, opened, simulation
 
 STEPS = 4

@@ -40,16 +40,16 @@ from autoresearch_rl.events import (
     StopCampaign,
     Terms,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.metering import MICRO, Meter
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import (
-    Ask,
     Budget,
     Conditions,
     Curve,
     Decision,
     Direction,
-    History,
     Order,
     Outcome,
     Progress,

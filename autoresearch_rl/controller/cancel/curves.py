@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from autoresearch_rl.trial import Curve, Direction, History, Settled, Status
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Settled, Status
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from autoresearch_rl._core import Forecast, forecast
 from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, quantile, rankable
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled
 
 _REFERENCES = 48
 _FINISHED = 2  # trials that have finished before a chance counts

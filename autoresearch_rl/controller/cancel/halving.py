@@ -14,7 +14,8 @@ from autoresearch_rl.controller.cancel import Judge
 from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, rankable
 from autoresearch_rl.controller.cancel.cutting import Cuts, CuttingJudge
 from autoresearch_rl.controller.checking import check_values, counts, share
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled
 
 if TYPE_CHECKING:
     import numpy as np

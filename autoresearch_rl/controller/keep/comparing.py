@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from autoresearch_rl.controller.keep.evidence import Evidence, threshold
-from autoresearch_rl.trial import Candidate, History, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Candidate, Settled
 
 
 class Scores:

@@ -11,7 +11,8 @@ from autoresearch_rl.controller.checking import check_values, counts
 from autoresearch_rl.controller.keep import REPEAT, no_score
 from autoresearch_rl.controller.keep.comparing import Comparisons, ignores_seed, scored
 from autoresearch_rl.controller.keep.ranking import Ranking, Standing
-from autoresearch_rl.trial import Budget, Candidate, Decision, History, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Candidate, Decision, Settled
 
 _TOP = 3  # candidates for which the last part of the budget is reserved
 _CLEARLY = 2.0  # standard errors by which the leader must be ahead to be tested before the last part: tests share alpha

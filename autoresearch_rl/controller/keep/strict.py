@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoresearch_rl.controller.keep import no_score
-from autoresearch_rl.trial import Budget, Decision, History, Status
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Decision, Status
 
 
 class StrictRule:
