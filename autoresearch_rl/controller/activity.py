@@ -39,9 +39,7 @@ def activity(seen: Seen, run_dir: Path) -> dict[str, Any]:
             }
             for trial, running in tally.running.items()
         ],
-        "waiting": [
-            {"trial": waits.number, **_waits(waits, seen.elapsed_s)} for waits in in_order(tally.waiting.trials.values())
-        ],
+        "waiting": [{"trial": waits.number, **_waits(waits, seen.elapsed_s)} for waits in tally.waiting.in_order()],
         "held": [_waits(waits, seen.elapsed_s) for waits in tally.waiting.held],
         "inbox": len(waiting_requests(run_dir)),
         "paused_at": [
@@ -113,11 +111,6 @@ def stage_of(running: Running, run_dir: Path) -> str | None:
     if running.start.devices and (run_dir / "trials").is_dir() and not folder.exists():  # it is made once the devices are leased
         return f"waiting for {_devices(running.start.devices)}"
     return None
-
-
-def in_order(waiting: Any) -> list[Waits]:
-    """Those of a person first, as they will start."""
-    return sorted(waiting, key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
 
 
 def reached(curve: Curve) -> str:
