@@ -14,7 +14,7 @@ from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.events import Opened, StartTrial
+from autoresearch_rl.events import Opened, Record, StartTrial
 from autoresearch_rl.history import History
 from autoresearch_rl.policy import Ask
 from autoresearch_rl.space import SearchSpace
@@ -97,6 +97,10 @@ def simulation(
     sources.add(FILES)
     proposer = Proposer(policy or Uniform(), SPACE, chosen)
     return Simulation(campaign, proposer, run_trial, **(driver or {}))
+
+
+def records(sim: Simulation, kind: type[Record]) -> list[Any]:
+    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
 
 
 def opened(sim: Simulation, tmp_path: Path, progress_metric: str = "loss") -> Opened:

@@ -17,7 +17,7 @@ from autoresearch_rl.joining import joined, remarked
 from autoresearch_rl.telemetry.ledger import Ledger
 from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import Conditions, Outcome, Proposal, Settled, StageSpan, Status, Trial
-from tests.controller.campaigns import ok, opened, simulation
+from tests.controller.campaigns import ok, opened, records, simulation
 
 BOX = "CPU X, 2 cores"
 
@@ -38,10 +38,6 @@ def budgeted(tmp_path: Path, runs: Mapping[tuple[int, int], FakeRun], *, binds: 
     fresh = simulation(tmp_path, by_attempt(runs), **{"max_trials": 4, **settings})
     assert replay(fresh.campaign, sim.entries) == []
     return sim
-
-
-def records(sim: Simulation, kind: type[Any]) -> list[Any]:
-    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
 
 
 def settled(sim: Simulation, number: int) -> Settled:
