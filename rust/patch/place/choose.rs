@@ -61,7 +61,7 @@ impl<'a> Placer<'_, 'a> {
             return Ok(None);
         }
         let all = &self.lines.all;
-        self.work.spend(4 * all.len())?;
+        self.work.spend(8 * all.len())?;
         let mut named = (0..all.len()).filter(|line| bare(all[*line]) == name).peekable();
         let mut begun = (0..all.len()).filter(|line| all[*line].trim_start().starts_with(name));
         let found = if named.peek().is_some() { (named.next(), named.next()) } else { (begun.next(), begun.next()) };
