@@ -72,7 +72,7 @@ class Campaign:
         self._refusals: dict[int, str] = {}
         self._waiting: dict[int, Trial] = {}
         self._running: dict[int, Trial] = {}
-        self._ordered: set[int] = set()
+        self._ordered: dict[int, str] = {}  # kind of the latest order, by trial
         self._losses: dict[int, int] = {}
         self._orphans: set[int] = set()  # ran when the controller died, and have not settled as lost yet
         self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
@@ -157,17 +157,17 @@ class Campaign:
             return []
         effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
         if isinstance(effect, OrderTrial):
-            self._ordered.add(event.number)
+            self._ordered[event.number] = effect.order.kind
         return [] if effect is None else [effect]
 
     def _pause(self, event: Paused) -> list[Effect]:
-        self._ordered.discard(event.number)
+        self._ordered.pop(event.number, None)
         self._race.pause(self._running.pop(event.number), event.part)
         return self._free(event.number) + self._go_on(event.number)
 
     def _settle(self, event: SettledEvent, elapsed_s: float) -> list[Effect]:
         trial, outcome = self._running.pop(event.number, None) or self._race.paused[event.number], event.outcome
-        self._ordered.discard(event.number)
+        self._ordered.pop(event.number, None)
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
             if losses < self.settings.max_attempts:
@@ -313,8 +313,8 @@ class Campaign:
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(number)
         for number, trial in self._running.items():
-            if order and (kill or number not in self._ordered):
-                self._ordered.add(number)
+            if order and (kill or self._ordered.get(number) != "stop"):  # to be cancelled or paused it may have been told too late
+                self._ordered[number] = "stop"
                 told = Order(kind="stop", reason=ending.reason)
                 effects.append(OrderTrial(number=number, attempt=trial.attempt, order=told, kill=kill))
         return effects
@@ -359,7 +359,7 @@ class Campaign:
         """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
         ending = self._ending
         held = self._orphans or self._suspects or self._stopped or self._pool.waiting
-        given_up = not self._ordered.isdisjoint(self._race.paused)  # all at once, but they settle one by one
+        given_up = not self._ordered.keys().isdisjoint(self._race.paused)  # all at once, but they settle one by one
         if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
         last = ending is not None or self._exhausted or self._left() <= self._reserve
@@ -375,8 +375,8 @@ class Campaign:
         """Cancels what is still paused at the end; one alone where trials are left, so that the keep rule says what they are for."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
         if not (self._ending or self._exhausted or self._left() <= 0):
-            numbers = numbers[:1] if self._ordered.isdisjoint(self._race.paused) else []
-        self._ordered.update(numbers)
+            numbers = numbers[:1] if self._ordered.keys().isdisjoint(self._race.paused) else []
+        self._ordered |= dict.fromkeys(numbers, "cancel")
         reason = "paused, and not worth going on with when no new trials came"
         order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)
         return [OrderTrial(number=number, attempt=self._race.paused[number].attempt, order=order) for number in numbers]
