@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import KeepRule, StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import KeepRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import run
 from autoresearch_rl.controller.settings import Settings

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.cancelling import CancelRule
+from autoresearch_rl.controller.cancel import CancelRule
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.journal import Blobs
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources

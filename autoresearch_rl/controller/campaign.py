@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.comparability import Comparability
-from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.keep import REPEAT
 from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed

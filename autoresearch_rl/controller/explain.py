@@ -10,7 +10,7 @@ from typing import Any
 
 from autoresearch_rl.controller.activity import Note, note_of, reached
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.keep import REPEAT
 from autoresearch_rl.controller.lineage import Lineage
 from autoresearch_rl.controller.status import Seen, follow
 from autoresearch_rl.errors import JournalError, PatchError

@@ -10,7 +10,7 @@ import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.journal import Blobs
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources

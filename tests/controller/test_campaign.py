@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.forecasting import ForecastRule
-from autoresearch_rl.controller.keeping import StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.forecasting import ForecastRule
-from autoresearch_rl.controller.halving import HalvingRule
-from autoresearch_rl.controller.keeping import StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
+from autoresearch_rl.controller.cancel.halving import HalvingRule
+from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.spending import limits_of
 from autoresearch_rl.controller.status import Seen, follow
-from autoresearch_rl.controller.textbook import AshaRule, MedianRule
 from autoresearch_rl.events import (
     Entry,
     Event,

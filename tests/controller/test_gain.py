@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_rl.controller.gain import ExpectedGain, _tail
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.resuming import replay
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import ConfigError

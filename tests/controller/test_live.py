@@ -18,7 +18,7 @@ import pytest
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.inbox import ask_stop
 from autoresearch_rl.controller.journal import Journal, read
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings

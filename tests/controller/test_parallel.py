@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.forecasting import ForecastRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import replay_run
 from autoresearch_rl.events import Decide, OrderTrial, Proposed, Released, SettledEvent, StartTrial

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.keeping import REPEAT
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import REPEAT
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.resuming import replay, takeover_events
 from autoresearch_rl.events import (
     AskPolicy,

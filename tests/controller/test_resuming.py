@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from autoresearch_rl.controller.journal import Journal, read
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import AskPolicy, Decide, Entry, Interrupted, Proposed, Resumed, SettledEvent, StartTrial

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import Finished, replay_run, resume
 from autoresearch_rl.events import Entry, Reported, SettledEvent, StartTrial

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.halving import HalvingRule
+from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.journal import Journal, encode, read
-from autoresearch_rl.controller.keeping import KeepRule, StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import KeepRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.cancelling import CancelRule
-from autoresearch_rl.controller.keeping import REPEAT
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.cancel import CancelRule
+from autoresearch_rl.controller.keep import REPEAT
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.errors import ConfigError
 from autoresearch_rl.events import AskPolicy, Decide, StartTrial
 from autoresearch_rl.policy.static import Static

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch_rl.controller.ranking import Ranking
+from autoresearch_rl.controller.keep.ranking import Ranking
 from autoresearch_rl.trial import HistoryLog, Outcome, Proposal, Status, Trial
 
 

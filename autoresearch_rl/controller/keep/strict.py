@@ -1,22 +1,11 @@
-"""Keep rules: what is kept and what is discarded."""
+"""The keep rule where scores hardly vary: what beats the leader is kept at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from autoresearch_rl.trial import Budget, Decision, History, Outcome, Status
-
-REPEAT = "keep rule"
-"""`Proposal.source` of the repeats that a keep rule asks for."""
-
-
-class KeepRule(Protocol):
-    """Called by the loop's thread after each settled trial, which is the last of `history`; must be deterministic."""
-
-    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
-        """Returns decisions about candidates; the latest for a candidate holds. `budget` is what is left now."""
-        ...
+from autoresearch_rl.controller.keep import no_score
+from autoresearch_rl.trial import Budget, Decision, History, Status
 
 
 class StrictRule:
@@ -46,8 +35,3 @@ class StrictRule:
             return [Decision(candidate=number, verdict="keep", reason=reason, leads=True, evidence=evidence)]
         reason = f"{mine} does not beat {leader.mean:.6g} of trial {leader.number}"
         return [Decision(candidate=number, verdict="discard", reason=reason, evidence=evidence)]
-
-
-def no_score(outcome: Outcome) -> str:
-    """The reason of a decision about a trial that ended without a score."""
-    return f"{outcome.status}: {outcome.message.splitlines()[0] if outcome.message else 'no score'}"

@@ -7,7 +7,7 @@ from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autoresearch_rl.controller.comparing import Scores, ignores_seed
+from autoresearch_rl.controller.keep.comparing import Scores, ignores_seed
 from autoresearch_rl.trial import Candidate, History, Proposal
 
 _KEPT = 64  # candidates that may still lead; the worst one beyond is dropped, so that a trial costs the same at any time

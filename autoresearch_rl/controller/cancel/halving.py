@@ -10,19 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import (
-    Finished,
-    Horizon,
-    Judge,
-    check_values,
-    counts,
-    finite_points,
-    latest,
-    progress,
-    rankable,
-    share,
-)
-from autoresearch_rl.controller.cutting import Cuts, CuttingJudge
+from autoresearch_rl.controller.cancel import Judge
+from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, rankable
+from autoresearch_rl.controller.cancel.cutting import Cuts, CuttingJudge
+from autoresearch_rl.controller.checking import check_values, counts, share
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
 
 if TYPE_CHECKING:
@@ -66,6 +57,7 @@ class HalvingRule:
         """The last three numbers before `min_reports` are for trials that cannot be paused, see `Cuts`. Raises ConfigError."""
         falls = "as many shares above 0 and up to 1 as there are rungs, none larger than the one before"
         check_values(
+            "controller.cancel",
             ("rungs", rungs, _rises(rungs), "shares of the steps between 0 and 1, each larger than the one before"),
             ("keep", keep, _falls(keep, rungs), falls),
             (
@@ -82,6 +74,7 @@ class HalvingRule:
             ("hopeless", hopeless, hopeless == 0 or share(hopeless), "from 0 to below 1"),
             ("min_reports", min_reports, counts(min_reports, 1), "a whole number from 1"),
             ("warmup_trials", warmup_trials, counts(warmup_trials, 1), "a whole number from 1"),
+            code="cancel-value",
         )
         self.rungs, self.keep, self.most = tuple(rungs), tuple(keep), tuple(most)
         self.early, self.go_on, self.chance = early, go_on, chance

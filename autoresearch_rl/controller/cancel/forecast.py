@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import Finished, Judge, check_values, counts, finite_points, latest, progress, share
+from autoresearch_rl.controller.cancel import Judge
+from autoresearch_rl.controller.cancel.curves import Finished, finite_points, latest, progress
+from autoresearch_rl.controller.checking import check_values, counts, share
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
 
 REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
@@ -44,10 +46,12 @@ class ForecastRule:
     def __init__(self, below: float = 0.05, min_reports: int = 5, min_share: float = 0.2, warmup_trials: int = 4) -> None:
         """`below`: probability of ending better than the leader's curve, under which a trial is cancelled. Raises ConfigError."""
         check_values(
+            "controller.cancel",
             ("below", below, share(below), "between 0 and 1"),
             ("min_reports", min_reports, counts(min_reports, 2), "a whole number from 2"),
             ("min_share", min_share, min_share == 0 or share(min_share), "from 0 to below 1"),
             ("warmup_trials", warmup_trials, counts(warmup_trials, 1), "a whole number from 1"),
+            code="cancel-value",
         )
         self.below, self.min_reports, self.min_share, self.warmup_trials = below, min_reports, min_share, warmup_trials
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autoresearch_rl.controller.cancelling import CancelRule, Judge
+from autoresearch_rl.controller.cancel import CancelRule, Judge
 from autoresearch_rl.events import StartTrial, StopCampaign
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import (

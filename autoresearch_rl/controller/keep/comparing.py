@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from autoresearch_rl.controller.evidence import Evidence, threshold
+from autoresearch_rl.controller.keep.evidence import Evidence, threshold
 from autoresearch_rl.trial import Candidate, History, Settled
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import Finished, Horizon, finite_points, latest, progress, quantile, rankable
+from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, quantile, rankable
 from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
 
 _REFERENCES = 48
