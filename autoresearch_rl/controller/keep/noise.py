@@ -85,11 +85,12 @@ class NoiseRule:
         known.spent += trial.proposal.source == REPEAT
         known.ranking.follow(trial.proposal, trial.number)
         self._take(known, root, history)
+        confirmed = known.comparisons.confirmed
         touched = [root, *self._confirm(known, root, history)]
         standings = known.ranking.standings()
         leader = known.ranking.leader()
-        if leader.number != history.leader:
-            touched.append(leader.number)
+        if leader.number != history.leader or known.comparisons.confirmed != confirmed:
+            touched.append(leader.number)  # how it stands is said against what is confirmed now
         repeats, reserve = self._ask(known, standings, leader.number, history, budget)
         touched += [number for number in repeats if number != known.comparisons.confirmed]
         decisions = [

@@ -116,6 +116,17 @@ def test_forty_trials_are_enough(tmp_path: Path) -> None:
     assert repeats_of(sim) == Counter({20: 6, 0: 6})
 
 
+def test_why_the_leader_is_not_confirmed_is_said_against_what_is_confirmed_now(tmp_path: Path) -> None:
+    apart = 0
+    for seed in range(8):
+        sim = play(tmp_path, noisy(dict.fromkeys(range(8, 48), 20.0), seed), max_trials=48)
+        history = sim.campaign.log.view()
+        if history.confirmed and history.leader != history.confirmed and history.leader is not None:
+            apart += 1
+            assert f"of trial {history.confirmed}" in last_said(sim, history.leader).reason
+    assert apart >= 3
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_test_is_finished_although_others_that_were_measured_once_look_better(tmp_path: Path, seed: int) -> None:
     """Many are as good and the first seed is kind to all: who is measured again falls behind those who are not."""
