@@ -60,8 +60,10 @@ def run(arguments: list[str]) -> int:
         print(f"arrl: {error}", file=sys.stderr)
         return 1
     except HydraException as error:
-        unknown = "Could not override" in str(error)
-        print(f"arrl: {error}" + ("\n`arrl --cfg job` prints all keys." if unknown else ""), file=sys.stderr)
+        from autoresearch_rl.unknown import unknown_name
+
+        problem = unknown_name(error, arguments)
+        composition.say_problems([problem]) if problem is not None else print(f"arrl: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a cache that cannot be written: nothing of ours to trace
         print(f"arrl: {error}", file=sys.stderr)

@@ -151,8 +151,8 @@ def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[str, list[str], str]] = [
-    ("unknown option", ["policy=nonsense"], "policy/nonsense"),
-    ("unknown key", ["controller.max_trails=3"], "`arrl --cfg job` prints all keys"),
+    ("unknown option", ["policy=tpee"], "[option-unknown] policy has no option 'tpee'. Did you mean tpe? There are cmaes, grid"),
+    ("unknown key", ["controller.max_trails=3"], "Did you mean controller.max_trials? `arrl --cfg job` prints all keys."),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),

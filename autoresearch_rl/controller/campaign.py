@@ -313,9 +313,7 @@ class Campaign:
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(number)
         for number, trial in self._running.items():
-            if order and (
-                kill or self._ordered.get(number) != "stop"
-            ):  # to be cancelled or paused it may have been told too late
+            if order and (kill or self._ordered.get(number) != "stop"):  # other orders may have come too late
                 self._ordered[number] = "stop"
                 told = Order(kind="stop", reason=ending.reason)
                 effects.append(OrderTrial(number=number, attempt=trial.attempt, order=told, kill=kill))
