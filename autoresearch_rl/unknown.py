@@ -37,8 +37,9 @@ def _unknown_option(group: str, option: str, options: Sequence[str]) -> Problem:
 def _unknown_key(key: str, arguments: Sequence[str]) -> Problem:
     others = [word for word in arguments if "=" in word and not word.startswith("-") and word.partition("=")[0] != key]
     names, what = _names(key, others), "group" if "/" in key else "key"
-    all_keys = "`arrl --help` lists the groups." if "/" in key else "`arrl --cfg job` prints all keys."
-    return Problem(code="key-unknown", message=f"There is no {what} {key}.", remedy=f"{_meant(key, names)}{all_keys}")
+    keys = f"`arrl --cfg job` prints all keys; one that is left out there is added with a plus: +{key}=VALUE."
+    remedy = f"{_meant(key, names)}{'`arrl --help` lists the groups.' if '/' in key else keys}"
+    return Problem(code="key-unknown", message=f"There is no {what} {key}.", remedy=remedy)
 
 
 def _meant(name: str, names: Sequence[str]) -> str:

@@ -152,7 +152,7 @@ def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
 
 BAD: list[tuple[str, list[str], str]] = [
     ("unknown option", ["policy=tpee"], "[option-unknown] policy has no option 'tpee'. Did you mean tpe? There are cmaes, grid"),
-    ("unknown key", ["controller.max_trails=3"], "Did you mean controller.max_trials? `arrl --cfg job` prints all keys."),
+    ("unknown key", ["controller.max_trails=3"], "Did you mean controller.max_trials? `arrl --cfg job` prints all keys"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
@@ -168,7 +168,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ),
     ("password", ["task=digits", "task.description='http://me:secret@host/'"], "[config-password] task.description holds"),
     ("missing task", ["task.path=nowhere"], "[task-yaml-missing]"),
-    ("missing interpreter", ["task=digits", "task.python=/no/such/python"], "/no/such/python"),
+    ("key that is left out", ["task=digits", "task.python=3"], "is added with a plus: +task.python=VALUE"),
+    ("missing interpreter", ["task=digits", "+task.python=/no/such/python"], "/no/such/python"),
     ("resources", ["task=digits", "+task.resources.gpu=64"], "[resources-never-fit]"),
     ("empty space", ["task=digits", "task.space=null"], "space"),
     ("run dir", ["task=digits", "hydra.run.dir=/proc/nowhere"], "/proc/nowhere"),
