@@ -154,10 +154,14 @@ def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[
 def conclude(finished: Finished, config: DictConfig) -> Finished:
     """Prints the end of a campaign. Raises CampaignError where it failed, Stopped where it was interrupted by a signal."""
     say_end(finished, ui="mlflow" in (config.get("telemetry") or {}))
+    resume = f"{command()} resume {shlex.quote(str(shown(finished.run_dir)))}"
+    if finished.untried:
+        raised = "" if finished.stop.interrupted or finished.stop.failed else ", with the limit raised at which it ended,"
+        print(f"Not tried yet: {finished.untried} of what was enqueued; `{resume}`{raised} begins with it.")
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)
     if finished.stop.interrupted:
-        print(f"Go on with: {command()} resume {shlex.quote(str(shown(finished.run_dir)))}")
+        print(f"Go on with: {resume}")
     if finished.stop.signal:
         raise Stopped(finished.exit_code)
     return finished

@@ -51,6 +51,8 @@ class Campaign:
         log: What the history shows; readers take `log.view()`.
         settings: With the limits of the latest resume.
         spending: What is spent, and what may be.
+        ending: Why no trials are started any more, None while they are.
+        held: Proposals without a trial: the baseline has not settled, or all of `max_trials` are given away.
     """
 
     def __init__(
@@ -85,9 +87,9 @@ class Campaign:
         self._numbers = self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
-        self._held: list[Proposal] = []  # have no trial yet: the baseline has not settled, or all of `max_trials` are given away
+        self.held: list[Proposal] = []
         self._pace = Pace()
-        self._ending: Ending | None = None
+        self.ending: Ending | None = None
         self._stopped = False
 
     @property
@@ -99,6 +101,7 @@ class Campaign:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
         self.spending.feed(event, elapsed_s)
         self._ask_whether_to_end(elapsed_s)
+        effects: list[Effect] = []
         match event:
             case Opened():
                 effects = self._open(event)
@@ -117,14 +120,11 @@ class Campaign:
             case Requested(request="stop"):
                 effects = self._end(Ending("stopped on request", interrupted=True), order=True)
             case Requested(request="enqueue"):
-                self._held.append(requested_proposal(event))
-                effects = []
+                self.held.append(requested_proposal(event))
             case Resumed():
                 effects = self._resume(event, elapsed_s)
             case Failed():
                 effects = self._end(Ending(event.message, failed=True), order=True, kill=True)
-            case _:
-                effects = []
         return effects + self._fill(elapsed_s, seq + len(effects))
 
     # ---------------------------------------------------------------- events
@@ -147,12 +147,12 @@ class Campaign:
         self._errors = 0
         self._exhausted = not event.proposals
         leader = self.log.view().leader or 0
-        self._held += [replace(p, parent=leader if p.parent is None else p.parent) for p in event.proposals]
+        self.held += [replace(p, parent=leader if p.parent is None else p.parent) for p in event.proposals]
         return []
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
         trial = self._running.get(event.number)
-        over = self._ending is not None and not self._ending.finishes  # what ends the campaign has ordered already
+        over = self.ending is not None and not self.ending.finishes  # what ends the campaign has ordered already
         if over or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
             return []
         effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
@@ -209,7 +209,7 @@ class Campaign:
         if self._open_ask is not None:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
-        self._ending, self._stopped = None, False
+        self.ending, self._stopped = None, False
         self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
@@ -235,7 +235,7 @@ class Campaign:
     def _start_waiting(self) -> list[Effect]:
         order = sorted(self._waiting.values(), key=lambda t: (t.attempt == 1, t.proposal.source != PERSON, t.number))
         numbers = self._suspects[:1] or [trial.number for trial in order]
-        return [] if self._ending else self._admit(*numbers)
+        return [] if self.ending else self._admit(*numbers)
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal) -> list[Effect]:
@@ -261,7 +261,7 @@ class Campaign:
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
-        held = self._ending or self._orphans or self._suspects
+        held = self.ending or self._orphans or self._suspects
         return [] if held else self._admit(trial.number)
 
     def _admit(self, *numbers: int) -> list[Effect]:
@@ -278,10 +278,10 @@ class Campaign:
 
     def _number_held(self) -> list[Effect]:
         """Makes trials of the proposals that have none, as far as may be; those of a person first."""
-        self._held.sort(key=lambda proposal: proposal.source != PERSON)
+        self.held.sort(key=lambda proposal: proposal.source != PERSON)
         effects: list[Effect] = []
-        while self._held and self._left() > 0 and len(self.log.settled):
-            effects += self._submit(self._held.pop(0))
+        while self.held and self._left() > 0 and len(self.log.settled):
+            effects += self._submit(self.held.pop(0))
         return effects
 
     def _needs(self, number: int) -> Mapping[str, float]:
@@ -306,8 +306,8 @@ class Campaign:
         """No trial starts from here on; the running ones may be told to stop."""
         if self._stopped:
             return []
-        if self._ending is None or ending.failed or (ending.interrupted and not self._ending.failed):
-            self._ending = ending
+        if self.ending is None or ending.failed or (ending.interrupted and not self.ending.failed):
+            self.ending = ending
         effects: list[Effect] = []
         self.spending.withdraw()
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
@@ -323,8 +323,8 @@ class Campaign:
         """Asks the stop rules; to be called before anything is started."""
         history, limit_s = self.log.view(), self.settings.max_wall_s
         finishes = limit_s is None or elapsed_s < limit_s
-        if self._ending is not None:
-            self._ending.finishes &= finishes
+        if self.ending is not None:
+            self.ending.finishes &= finishes
         elif len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             if reason is None and limit_s is not None and finishes:
@@ -335,21 +335,21 @@ class Campaign:
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
         effects = self._number_held() + self._admit() + self._revive()
-        wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
+        wanted = self._wanted() if len(self.log.settled) and not self.ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
             self._open_ask = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted)
             self._pace.asked(elapsed_s)
             return [*effects, self._open_ask]
-        if self._running or self._stopped or (self._open_ask is not None and not self._ending):
+        if self._running or self._stopped or (self._open_ask is not None and not self.ending):
             return effects
         goes_on = self._waiting or not (self._exhausted or self._left() <= self._reserve)
-        if self._ending is None and goes_on and (reason := self.spending.shortage()):
+        if self.ending is None and goes_on and (reason := self.spending.shortage()):
             self._end(Ending(reason, finishes=True))
             effects += self._revive()
-        if self._running or (self._ending is None and self._waiting):
+        if self._running or (self.ending is None and self._waiting):
             return effects
-        ending = self._ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
+        ending = self.ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
         if self._race.paused and not (ending.interrupted or ending.failed):
             return effects + self._give_up(ending)
         self._stopped = True
@@ -357,7 +357,7 @@ class Campaign:
 
     def _revive(self) -> list[Effect]:
         """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
-        ending = self._ending
+        ending = self.ending
         held = self._orphans or self._suspects or self._stopped or self._pool.waiting
         given_up = not self._ordered.keys().isdisjoint(self._race.paused)  # all at once, but they settle one by one
         if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
@@ -374,11 +374,11 @@ class Campaign:
     def _give_up(self, ending: Ending) -> list[Effect]:
         """Cancels what is still paused at the end; one alone where trials are left, so that the keep rule says what they are for."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
-        if not (self._ending or self._exhausted or self._left() <= 0):
+        if not (self.ending or self._exhausted or self._left() <= 0):
             numbers = numbers[:1] if self._ordered.keys().isdisjoint(self._race.paused) else []
         self._ordered |= dict.fromkeys(numbers, "cancel")
         reason = "paused, and not worth going on with when no new trials came"
-        order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)
+        order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self.ending else reason)
         return [OrderTrial(number=number, attempt=self._race.paused[number].attempt, order=order) for number in numbers]
 
     def _wanted(self) -> int:
