@@ -96,7 +96,9 @@ def test_what_is_enqueued_while_a_campaign_runs_starts_next(tmp_path: Path) -> N
 
 def test_what_is_enqueued_while_a_campaign_ends_is_said_to_wait_and_begins_its_resume(tmp_path: Path) -> None:
     child = start(
-        tmp_path, "import os, time\ntime.sleep(3 * (float(os.environ['AR_PARAM_X']) != 0.5))\n" + TRAIN, "controller.max_wall_s=1.5"
+        tmp_path,
+        "import os, time\ntime.sleep(3 * (float(os.environ['AR_PARAM_X']) != 0.5))\n" + TRAIN,
+        "controller.max_wall_s=1.5",
     )
     until(child, started(tmp_path, 2))
     time.sleep(1.8)
