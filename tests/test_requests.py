@@ -99,6 +99,8 @@ def test_what_is_enqueued_while_a_campaign_ends_is_said_to_wait_and_begins_its_r
         tmp_path,
         "import os, time\ntime.sleep(3 * (float(os.environ['AR_PARAM_X']) != 0.5))\n" + TRAIN,
         "controller.max_wall_s=1.5",
+        "controller.lookahead=0",
+        "controller/keep=strict",
     )
     until(child, started(tmp_path, 2))
     time.sleep(1.8)
