@@ -20,7 +20,7 @@ from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.comparability import check_hardware
-from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
+from autoresearch_rl.controller.hardware import cores, facts
 from autoresearch_rl.controller.inbox import drop_stop_requests, request_id, waiting_requests
 from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
@@ -40,6 +40,7 @@ from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
 from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign, Terms
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
+from autoresearch_rl.target.gpus import listed, visible
 from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.trial import History, Trial
 from autoresearch_rl.waiting import PERSON
@@ -285,7 +286,7 @@ def _equipped(plan: Plan) -> tuple[Settings, dict[str, tuple[int, ...]]]:
     resources = {"cpu": float(cores()), **named} if "cpu" in needed else dict(named)
     if "gpu" not in needed and "gpu" not in named:
         return replace(plan.settings, resources=resources), {}
-    gpus = gpu_indices()
+    gpus = tuple(gpu.index for gpu in visible(listed()))
     if "gpu" in named:
         gpus = (gpus or tuple(range(int(named["gpu"]))))[: int(named["gpu"])]
     return replace(plan.settings, resources={**resources, "gpu": float(len(gpus))}), {"gpu": gpus} if gpus else {}
