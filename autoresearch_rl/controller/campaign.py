@@ -13,7 +13,7 @@ from dataclasses import replace
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.comparability import Comparability
 from autoresearch_rl.controller.keep import REPEAT
-from autoresearch_rl.controller.pace import Pace
+from autoresearch_rl.controller.pace import Pace, startable
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings, trial_seed
 from autoresearch_rl.controller.sources import Sources
@@ -388,8 +388,7 @@ class Campaign:
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
-        free = self._pool.free
-        return min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
+        return startable(self._pool.free, self._request, self._devices)
 
     def _left(self) -> float:
         """How many trials may still be proposed."""
