@@ -8,7 +8,9 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import mkdtemp, mkstemp
 from typing import TYPE_CHECKING, Any
 
 from hydra import main as hydra_main
@@ -65,11 +67,19 @@ def run_campaigns(
         if adjust is not None:
             adjust(config)
         finished = run_composed(config, chosen=adjust is None)
-        codes.append(finished.exit_code if then is None else then(finished))
+        code = finished.exit_code if then is None else then(finished)
+        codes.append(code)
+        with suppress(
+            OSError
+        ):  # a launcher may run this in another process, where `codes` is a copy; on another machine it is lost
+            os.close(mkstemp(prefix=f"{code}-", dir=elsewhere)[0])
 
-    before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
+    words = ["arrl", *with_task_folder(arguments)]
+    elsewhere = Path(mkdtemp(prefix="arrl-"))
+    before, sys.argv = sys.argv, words
     try:
         job()
+        return codes or [int(path.name.partition("-")[0]) for path in elsewhere.iterdir()]
     except ValueError as error:
         if begun or isinstance(error, HydraException):
             raise
@@ -83,7 +93,7 @@ def run_campaigns(
         raise ConfigError([Problem(code="run-dir-not-writable", message=message, remedy=remedy)]) from error
     finally:
         sys.argv = before
-    return codes
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 def run_composed(config: DictConfig, *, chosen: bool) -> Finished:

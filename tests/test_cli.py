@@ -89,6 +89,13 @@ def test_multirun_runs_every_combination_and_shares_a_tag(tmp_path: Path) -> Non
     assert sorted(tag["policy"] for tag in tags) == ["random", "random", "tpe", "tpe"]
 
 
+def test_a_sweep_in_other_processes_tells_that_no_campaign_got_a_score(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
+    folder = write_task(tmp_path / "task", {"train.py": "raise SystemExit(1)\n"})
+    sweep = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "controller.seed=1,2", "controller.max_trials=1"]
+    arrl(*sweep, "controller.require_baseline=false", *QUIET, cwd=folder, code=3)
+
+
 def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) -> None:
     folder = write_task(
         tmp_path / "task", {"train.py": "import os, sys\nif os.environ['AR_PARAM_X'] == '0.25': sys.exit(1)\n" + TRAIN}
