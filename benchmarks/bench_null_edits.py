@@ -25,9 +25,10 @@ from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import run
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.events import Decide
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Ask, Proposal
+from autoresearch_rl.trial import Proposal
 
 EDITS = 30
 TRUE_SCORE = 1.0

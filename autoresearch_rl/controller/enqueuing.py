@@ -13,7 +13,7 @@ from typing import Any
 from autoresearch_rl.controller.inbox import known_trial, put_request, waiting_requests
 from autoresearch_rl.controller.journal import in_use, storable
 from autoresearch_rl.controller.lineage import Lineage
-from autoresearch_rl.controller.status import Seen, read_campaign
+from autoresearch_rl.controller.seen import Seen, read_campaign
 from autoresearch_rl.errors import ConfigError, PatchError, Problem
 from autoresearch_rl.events import Opened
 from autoresearch_rl.space import SearchSpace
@@ -51,7 +51,7 @@ def enqueue(run_dir: Path, wish: Wish, command: str) -> str:
     request = {"request": "enqueue", "params": params, "parent": parent.number}
     request |= {"patch": wish.patch} if wish.patch else {}
     request |= {"rationale": wish.rationale} if wish.rationale else {}
-    given = seen.waiting.numbers + len(seen.waiting.held) + len(waiting_requests(run_dir)) + 1
+    given = seen.tally.waiting.numbers + len(seen.tally.waiting.held) + len(waiting_requests(run_dir)) + 1
     path = put_request(run_dir, request)
     live, taken = in_use(run_dir), _is_taken(run_dir, path)
     what = [f"{name}={value}" for name, value in params.items() if parent.proposal.params.get(name) != value]
@@ -149,8 +149,6 @@ def _fate(run_dir: Path, seen: Seen, command: str, *, given: int, live: bool) ->
         )
     if live:
         return "The campaign has taken it up; it starts before all that waits."
-    if seen.stop is not None and not seen.stop.interrupted:
-        return (
-            f"It waits in the inbox: the campaign has ended ({seen.stop.reason}); `{resume}` takes it up, with that limit raised."
-        )
+    if seen.tally.stop is not None and not seen.tally.stop.interrupted:
+        return f"It waits in the inbox: the campaign has ended ({seen.tally.stop.reason}); `{resume}` takes it up, with that limit raised."
     return f"It waits in the inbox: no controller runs in {run_dir}; `{resume}` takes it up."

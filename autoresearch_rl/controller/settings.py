@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -104,13 +103,3 @@ class Settings:
     def capacity(self) -> dict[str, float]:
         """Capacity of the pool: the machine's resources, and `trial`, the number of trials at a time."""
         return {"trial": float(self.concurrency), **self.resources}
-
-
-def trial_seed(campaign_seed: int, repeat: int) -> int:
-    """`AR_SEED` of the `repeat`-th measurement (from 0) of every candidate: 31 bits, the same for all, so that they are paired."""
-    return int.from_bytes(hashlib.sha256(f"trial {campaign_seed} {repeat}".encode()).digest()[:4], "big") >> 1
-
-
-def ask_seed(campaign_seed: int, ask: int) -> tuple[int, int]:
-    """Seed sequence of the random stream of one ask."""
-    return campaign_seed, ask

@@ -20,8 +20,9 @@ from autoresearch_rl.controller.resuming import replay
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import ConfigError
 from autoresearch_rl.events import StartTrial
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.testing.simulation import FakeRun
-from autoresearch_rl.trial import Direction, HistoryLog, Outcome, Proposal, Status, Trial
+from autoresearch_rl.trial import Direction, Outcome, Proposal, Status, Trial
 from tests.controller.campaigns import ok, opened, simulation
 
 

@@ -25,8 +25,10 @@ from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.errors import EvaluatorError, JournalError
-from autoresearch_rl.events import Entry, Opened, OrderTrial, Reported, Requested, SettledEvent, StartTrial, StopCampaign
-from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Status
+from autoresearch_rl.events import Entry, OrderTrial, Reported, Requested, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.history import History
+from autoresearch_rl.testing.simulation import opening
+from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Status
 from tests.controller.campaigns import FILES, SPACE, Condemning, Uniform, ok
 
 
@@ -81,18 +83,7 @@ class Rig:
                 clock=Clock(),
                 kill=self.killed.set,
             )
-            opened = Opened(
-                campaign="C",
-                task="t",
-                metric="loss",
-                direction="minimize",
-                progress_metric="loss",
-                config="",
-                seed=0,
-                source_hash=sources.add(FILES),
-                defaults=SPACE.defaults,
-            )
-            return self.live.run([opened], Trials(self.body))
+            return self.live.run([opening(sources.add(FILES), SPACE.defaults)], Trials(self.body))
 
 
 def obedient(start: StartTrial, control: Control) -> Outcome:

@@ -40,16 +40,16 @@ from autoresearch_rl.events import (
     StopCampaign,
     Terms,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.metering import MICRO, Meter
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.policy import Ask
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import (
-    Ask,
     Budget,
     Conditions,
     Curve,
     Decision,
     Direction,
-    History,
     Order,
     Outcome,
     Progress,
@@ -431,16 +431,9 @@ class Story:
 
 
 def opened(source: str, kind: str) -> Opened:
-    return Opened(
-        campaign="C",
-        task="t",
-        metric="loss",
-        direction="minimize",
-        progress_metric="loss",
-        config="",
-        seed=0,
-        source_hash=source,
-        defaults=SPACE.defaults,
+    return opening(
+        source,
+        SPACE.defaults,
         checkpoints=kind.startswith("pause") or kind == "halving",
         time_budgeted=kind == "conditions",
         terms=TERMS.get(kind, Terms()),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled
 
 
 class Judge(Protocol):

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from autoresearch_rl.trial import Curve, Direction, History, Settled, Status
+from autoresearch_rl._core import Forecast, forecast
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Settled, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +60,10 @@ class Finished:
         if self._best is None or badness < self._best[0]:
             self._best = badness, settled.trial.number
         return True
+
+    def forecast(self, steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64], target: float) -> Forecast:
+        """Where a curve, of shape [n], will be at step `target`."""
+        return forecast(steps, values, target, reference_curves=list(self.references), direction=self.direction)
 
     def leader(self, history: History) -> tuple[int, float] | None:
         """The trial to beat and where its curve ended: the leader, or the best score of those kept where its curve was left out."""

@@ -7,9 +7,10 @@ from bisect import bisect_right, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from autoresearch_rl._core import Forecast, forecast
+from autoresearch_rl._core import Forecast
 from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, quantile, rankable
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled
 
 _REFERENCES = 48
 _FINISHED = 2  # trials that have finished before a chance counts
@@ -69,7 +70,7 @@ class CuttingJudge:
         if target - curve.steps[-1] < _CHEAP * typical:
             return None
         self._looked[number] = done
-        seen = forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self._direction)
+        seen = self._finished.forecast(steps, values, target)
         leader = self._finished.leader(history)
         chance = 1.0 if leader is None or len(self._finished.ends) < _FINISHED else seen.beats(leader[1])
         beaten = (

@@ -13,21 +13,12 @@ from autoresearch_rl._core import Forecast, forecast
 from autoresearch_rl.controller.cancel import Judge
 from autoresearch_rl.controller.cancel.curves import Finished, finite_points, latest, progress
 from autoresearch_rl.controller.checking import check_values, counts, share
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled, Status
 
 REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
 _FURTHER = 0.02  # of its steps that a trial must have come before it is looked at again, so at most 50 forecasts a trial
-_CUTS = (
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-)  # of finished curves, at which they are forecast to see how wide forecasts must be
+_CUTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of finished curves, at which it is seen how wide forecasts must be
 _ERRORS = 48  # latest of those, at each cut
 _LEAST_ERRORS = 8
 _LEAST_REPORTS = 5
@@ -147,7 +138,7 @@ class _ForecastJudge:
             )
         if len(steps) < rule.min_reports:
             return None
-        seen = forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self._direction)
+        seen = self._finished.forecast(steps, values, target)
         chance = self._widths.chance(seen, end, done)
         if not seen.informative or chance >= rule.below:
             return None

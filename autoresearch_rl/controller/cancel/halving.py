@@ -9,12 +9,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from autoresearch_rl._core import Forecast, forecast
+from autoresearch_rl._core import Forecast
 from autoresearch_rl.controller.cancel import Judge
 from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, rankable
 from autoresearch_rl.controller.cancel.cutting import Cuts, CuttingJudge
 from autoresearch_rl.controller.checking import check_values, counts, share
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +140,7 @@ class _PausingJudge:
         if value is None or not len(steps) or len(steps) < self.rule.min_reports or (left < _CHEAP and not diverged):
             return None
         self._come[number] = rung
-        place = _Place(rung, steps, values, target, done, left, diverged, self._forecast(steps, values, target))
+        place = _Place(rung, steps, values, target, done, left, diverged, self._finished.forecast(steps, values, target))
         mean = self._mean(place)
         insort(self._means[rung], mean)
         self._look_up_to(self._finished.leader(history))
@@ -161,16 +162,13 @@ class _PausingJudge:
         self._look_up_to(self._finished.leader(history))
         for _, _, number in sorted(key for waiting in self._order for key in waiting[:_REFRESHED])[:_REFRESHED]:
             place = self.held[number]
-            place.seen, place.bar = self._forecast(place.steps, place.values, place.target), None
+            place.seen, place.bar = self._finished.forecast(place.steps, place.values, place.target), None
             self._weigh(place)
         self._rank()
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
         self._look_up_to(self._finished.leader(history))  # the keep rule has decided on what settled last
         return self._chosen(paused, ending=ending)
-
-    def _forecast(self, steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64], target: float) -> Forecast:
-        return forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self.direction)
 
     def _mean(self, place: _Place) -> float:
         return math.inf if place.diverged else rankable(place.seen.mean, self.direction)

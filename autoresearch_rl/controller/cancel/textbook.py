@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from autoresearch_rl.controller.cancel import Judge
 from autoresearch_rl.controller.cancel.curves import latest, progress, quantile, rankable
 from autoresearch_rl.controller.checking import check_values, counts, share
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled, Status
 
 
 class AshaRule:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from autoresearch_rl.trial import Budget, Decision, History, Outcome
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Decision, Outcome
 
 REPEAT = "keep rule"
 """`Proposal.source` of the repeats that a keep rule asks for."""

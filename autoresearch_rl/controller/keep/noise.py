@@ -12,7 +12,8 @@ from autoresearch_rl.controller.keep import REPEAT, no_score
 from autoresearch_rl.controller.keep.comparing import Comparisons, ignores_seed, scored
 from autoresearch_rl.controller.keep.evidence import Evidence, threshold
 from autoresearch_rl.controller.keep.ranking import Ranking, Standing
-from autoresearch_rl.trial import Budget, Candidate, Decision, History, Settled
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Candidate, Decision, Settled
 
 _TOP = 3  # candidates for which the last part of the budget is reserved
 _CLEARLY = 2.0  # standard errors by which the leader must be ahead to be tested before the last part: tests share alpha
@@ -77,7 +78,7 @@ class NoiseRule:
         """
         (last,) = history.last(1)
         trial = last.trial
-        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        root = trial.candidate
         if len(history) == 1:
             self._campaign = None
         if self._campaign is None:

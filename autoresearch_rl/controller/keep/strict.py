@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoresearch_rl.controller.keep import no_score
-from autoresearch_rl.trial import Budget, Decision, History, Status
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Decision, Status
 
 
 class StrictRule:
@@ -17,7 +18,7 @@ class StrictRule:
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         """Returns one decision, about the candidate of the trial that settled last."""
         (last,) = history.last(1)
-        number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
+        number = last.trial.candidate
         candidate = history.candidate(number)
         if candidate is None or candidate.mean is None or last.outcome.status is not Status.OK:
             return [Decision(candidate=number, verdict="discard", reason=no_score(last.outcome))]

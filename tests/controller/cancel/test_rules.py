@@ -16,7 +16,8 @@ from autoresearch_rl.controller.cancel.forecast import ForecastRule
 from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
 from autoresearch_rl.events import OrderTrial, Spare
-from autoresearch_rl.trial import Curve, Decision, HistoryLog, Outcome, Proposal, Settled, Status, Trial
+from autoresearch_rl.history import HistoryLog
+from autoresearch_rl.trial import Curve, Decision, Outcome, Proposal, Settled, Status, Trial
 from tests.controller.cancel.told import STEPS, Told, curve, falling, raced
 
 RULES: dict[str, CancelRule] = {
