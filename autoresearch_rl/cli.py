@@ -22,7 +22,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `arrl`; exits with 0, 1 (campaign error), 2 (bad configuration), 3 (no score) or 128 + signal."""
     for name, value in _EARLY.items():
         os.environ.setdefault(name, value)
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    code = run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _unread()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -65,9 +70,17 @@ def run(arguments: list[str]) -> int:
         problem = unknown_name(error, arguments)
         composition.say_problems([problem]) if problem is not None else print(f"arrl: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return _unread()
     except OSError as error:  # a full disk, a cache that cannot be written: nothing of ours to trace
         print(f"arrl: {error}", file=sys.stderr)
         return 1
+
+
+def _unread() -> int:
+    """Nobody reads on (`arrl status RUN_DIR | head`): what is left to say goes nowhere. Returns 128 + SIGPIPE."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
 
 
 def _is_free(word: str, arguments: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import mkdtemp, mkstemp
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,8 @@ def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[
     wrong = [*given, *(f"controller.{name}" for name in limits if name not in LIMITS)]
     if wrong:
         remedy = f"Only limits can be changed: {', '.join(f'controller.{name}' for name in LIMITS)}; and plugins=[...]."
+        meant = get_close_matches(wrong[0], [f"controller.{name}" for name in LIMITS], 1)
+        remedy = f"Did you mean {meant[0]}? {remedy}" if meant else remedy
         message = f"{wrong[0]} cannot be changed when a campaign is resumed or replayed."
         raise ConfigError([Problem(code="resume-override", message=message, remedy=remedy)])
     if opened.cwd and Path(opened.cwd).is_dir():

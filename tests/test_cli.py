@@ -138,6 +138,16 @@ def test_validate_accepts_a_good_task_and_starts_nothing(tmp_path: Path) -> None
     assert not (folder / "runs").exists()
 
 
+def test_who_stops_reading_is_told_nothing_more(tmp_path: Path) -> None:
+    command = [ARRL, "validate", "task=digits"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 141
+
+
 def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
     folder = write_task(
         tmp_path / "task",
@@ -487,6 +497,7 @@ def test_resume_refuses_what_would_make_it_another_campaign(tmp_path: Path) -> N
     arrl("controller.max_trials=2", "hydra.run.dir=run", *QUIET, cwd=folder)
     for override, said in (
         ("controller.seed=2", "[resume-override] controller.seed"),
+        ("controller.max_trails=9", "Did you mean controller.max_trials?"),
         ("policy=random", "[resume-override] policy"),
         ("controller.max_trials=0", "[controller-value]"),
     ):
