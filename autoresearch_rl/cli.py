@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from autoresearch_rl.errors import ArrlError, ConfigError, Problem
 
@@ -45,9 +46,10 @@ def run(arguments: list[str]) -> int:
 
             print(f"arrl {version('autoresearch-rl')}")
             return 0
-        if arguments and re.fullmatch(r"[a-z][a-z-]*", arguments[0], re.IGNORECASE):
+        if arguments and re.fullmatch(r"[a-z][a-z_-]*", arguments[0], re.IGNORECASE):
             message = f"{arguments[0]!r} is neither a verb nor an override of the form KEY=VALUE."
-            remedy = f"Verbs are {', '.join(VERBS)}; `arrl --help` shows more."
+            meant = "".join(f"Did you mean {verb}? " for verb in get_close_matches(arguments[0].lower(), VERBS, 1))
+            remedy = f"{meant}Verbs are {', '.join(VERBS)}; `arrl --help` shows more."
             raise ConfigError([Problem(code="verb-unknown", message=message, remedy=remedy)])
         if late := next((word for word in arguments if word in VERBS and _is_free(word, arguments)), None):
             message = f"The verb {late!r} stands behind other words."

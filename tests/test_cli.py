@@ -174,6 +174,11 @@ BAD: list[tuple[str, list[str], str]] = [
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
     ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    (
+        "verb with another dash",
+        ["run_one"],
+        "'run_one' is neither a verb nor an override of the form KEY=VALUE. Did you mean run-one?",
+    ),
     ("verb that is not first", ["policy=random", "validate"], "Write it first: arrl validate"),
     ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
