@@ -309,7 +309,8 @@ class Tally:
 
     def _count(self, row: Row | None) -> Row | None:
         if row is not None:
-            row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
+            if remarks := self._remarks.pop(row.trial.number, None):
+                row = replace(row, outcome=remarked(row.outcome, remarks))
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
                 candidate = row.trial.candidate
