@@ -266,7 +266,8 @@ class _Site:
             )
             stop, history = live.run(begin, stages)
         spent = campaign.spending.meter.line(clock())
-        untried = sum(proposal.source == PERSON for proposal in campaign.held) + len(waiting_requests(self.run_dir))
+        proposals = (*campaign.held, *(trial.proposal for trial in history.pending))
+        untried = sum(proposal.source == PERSON for proposal in proposals) + len(waiting_requests(self.run_dir))
         return Finished(stop=stop, history=history, run_dir=self.run_dir, spent=spent, untried=untried)
 
 
