@@ -189,7 +189,7 @@ def test_what_runs_and_what_waits_are_told_as_such(tmp_path: Path) -> None:
     told = shown(tmp_path, "status", "run")
     assert [(row["trial"], row["stage"]) for row in told["active"]] == [(1, "train"), (2, "train")]
     assert [row["trial"] for row in told["waiting"]] == [3, 4]
-    assert arrl("explain", "run", "1", cwd=tmp_path).stdout.startswith("Trial 1 of tiny: is running")
+    assert arrl("explain", "run", "1", cwd=tmp_path).stdout.startswith("Trial 1 of tiny: running")
     waits = arrl("explain", "run", "4", cwd=tmp_path).stdout
     assert waits.startswith("Trial 4 of tiny: waits, and has never started")
     assert "nothing yet; it has waited" in waits
