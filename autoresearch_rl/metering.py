@@ -96,6 +96,8 @@ class Meter:
 
         `ran_s`: seconds of training that trial `number` has behind it, if it goes on from there.
         """
+        if self._is_free(resources):
+            return {}
         train_s, predict_s, evaluate_s = (self._terms.timeouts.get(stage, 0.0) for stage in ("train", "predict", "evaluate"))
         held_s = train_s + predict_s - min(ran_s, max(0.0, train_s - 1.0))
         most = self._cost(resources, held_s, evaluate_s, math.ceil)
@@ -103,6 +105,10 @@ class Meter:
             before = self._trials.get(number, {}).get("usd", 0) if ran_s > 0 else 0
             most["usd"] = max(0, _micro(self.limits["max_trial_usd"], math.ceil) - before)
         return most
+
+    def _is_free(self, resources: Mapping[str, float]) -> bool:
+        """Whether nothing is known to cost anything, as where a laptop's cores run the trials."""
+        return self._terms.usd_per_h is None and not resources.get("gpu", 0.0) and "max_trial_usd" not in self.limits
 
     def reserved(self) -> Iterator[Amounts]:
         """What is set aside for each attempt that runs, with what it has used already."""
@@ -157,7 +163,8 @@ class Meter:
         attempt = self._attempts.pop(number, None)
         cost = {} if attempt is None else self._actual(attempt, outcome, now_s)
         self._add(cost)
-        total = self._latest = _sum(self._trials.pop(number, {}), cost)
+        before = self._trials.pop(number, None)
+        total = self._latest = cost if before is None else _sum(before, cost)
         self.ended = {name: amount / MICRO for name, amount in total.items()}
         if goes_on:
             self._trials[number] = total
@@ -176,7 +183,8 @@ class Meter:
         return cost
 
     def _add(self, amounts: Amounts) -> None:
-        self.spent = _sum(self.spent, amounts)
+        if amounts:
+            self.spent = _sum(self.spent, amounts)
 
 
 def of_limit(name: str, amount: float, limit: float | None) -> str:

@@ -143,7 +143,8 @@ class Waiting:
                 self._submit(Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, repeat_of=root))
 
     def _number_held(self) -> None:
-        self.held.sort(key=lambda waits: not waits.is_of_a_person)
+        if self.held:
+            self.held.sort(key=lambda waits: not waits.is_of_a_person)
         while self.held and self._baseline_settled and self.numbers < self._most:
             self._submit(self.held.pop(0))
 

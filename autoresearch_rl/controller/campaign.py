@@ -256,7 +256,7 @@ class Campaign:
 
     def _admit(self, *numbers: int) -> list[Effect]:
         """Lets trials go to the pool as far as the budgets reach; one that a person wants goes before all others that wait."""
-        theirs = {number for number, trial in self._waiting.items() if trial.proposal.source == PERSON}
+        theirs = {number for number, trial in self._waiting.items() if trial.proposal.source == PERSON} if numbers else set()
         if not theirs.isdisjoint(numbers):
             behind = [number for number in self._pool.waiting if number not in theirs]
             for number in reversed(behind):  # the head last, so that nothing is granted meanwhile
@@ -268,8 +268,9 @@ class Campaign:
 
     def _number_held(self) -> list[Effect]:
         """Makes trials of the proposals that have none, as far as may be; those of a person first."""
-        self.held.sort(key=lambda proposal: proposal.source != PERSON)
         effects: list[Effect] = []
+        if self.held:
+            self.held.sort(key=lambda proposal: proposal.source != PERSON)
         while self.held and self._left() > 0 and len(self.log.settled):
             effects += self._submit(self.held.pop(0))
         return effects

@@ -112,8 +112,8 @@ class Spending:
         )
 
     @property
-    def _limited(self) -> list[str]:
-        return [name for name in UNITS if f"max_{name}" in self.meter.limits]
+    def _limited(self) -> Sequence[str]:
+        return [name for name in UNITS if f"max_{name}" in self.meter.limits] if self.meter.limits else ()
 
     def _most(self, number: int) -> Amounts:
         return self.meter.longest(self._request(number), self._race.ran_s(number), number)

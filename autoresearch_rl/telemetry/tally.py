@@ -276,7 +276,7 @@ class Tally:
                 self._losses[number] += 1
             self._held = Row(
                 trial=running.trial,
-                outcome=replace(outcome, usage={**outcome.usage, **self.meter.ended}),
+                outcome=replace(outcome, usage={**outcome.usage, **self.meter.ended}) if self.meter.ended else outcome,
                 decision=None,
                 curve=record.outcome.curve,
                 begun_at=running.at,

@@ -86,12 +86,13 @@ class Comparisons:
 
     def touched_by(self, number: int, history: History) -> list[int]:
         """Candidates under test of which something is new when a trial of candidate `number` has settled."""
-        touched = []
-        for tested, test in self.tests.items():
-            before = test.evidence.pairs
-            if tested == number or (number == self.confirmed and self._evidence(tested, history).pairs > before):
-                touched.append(tested)
-        return touched
+        if number in self.tests:
+            self._evidence(number, history)  # so that it is up to date, whoever asks for it when
+            return [number]
+        if number != self.confirmed:
+            return []
+        before = {tested: test.evidence.pairs for tested, test in self.tests.items()}
+        return [tested for tested, pairs in before.items() if self._evidence(tested, history).pairs > pairs]
 
     def is_proven(self, number: int, history: History) -> bool:
         """Whether a candidate under test is proven to be better than the confirmed one."""

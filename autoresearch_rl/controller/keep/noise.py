@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 from autoresearch_rl.controller.checking import check_values, counts
@@ -89,16 +90,16 @@ class NoiseRule:
         self._take(known, root, history)
         confirmed = known.comparisons.confirmed
         touched = [root, *self._confirm(known, root, history)]
-        standings = known.ranking.standings()
+        best = list(islice(known.ranking.standings(), _TOP))
         leader = known.ranking.leader()
         if leader.number != history.leader or known.comparisons.confirmed != confirmed:
             touched.append(leader.number)  # how it stands is said against what is confirmed now
-        repeats, reserve = self._ask(known, standings, leader.number, history, budget)
+        repeats, reserve = self._ask(known, leader.number, history, budget)
         touched += [number for number in repeats if number != known.comparisons.confirmed]
         decisions = [
             Decision(candidate=number, verdict="discard", reason=self._unfit(last))
             if number in known.out
-            else self._decide(known, number, standings, leader.number, history)
+            else self._decide(known, number, best, leader.number, history)
             for number in dict.fromkeys(touched)
         ]
         return [
@@ -164,9 +165,7 @@ class NoiseRule:
         """Repeats in all, those of the baseline included."""
         return math.floor(self._share * _total(history, budget) + 1e-9)
 
-    def _ask(
-        self, known: _Campaign, standings: Sequence[Standing], leader: int, history: History, budget: Budget
-    ) -> tuple[list[int], int]:
+    def _ask(self, known: _Campaign, leader: int, history: History, budget: Budget) -> tuple[list[int], int]:
         """Numbers to be measured once more each, and trials to be reserved for more of that.
 
         One pair at a time for a leader that is clearly ahead while the policy goes on; half of what is still needed for the first
@@ -180,25 +179,23 @@ class NoiseRule:
         new_one = comparisons.cost_of_a_new_one(history)
         is_ahead = known.ranking.lead(leader, comparisons.confirmed) >= _CLEARLY
         last_part: float = math.ceil(_LAST_PART * allowed)
-        # Then it changes nothing what others than the leader would cost.
-        early = budget.trials is None or (new_one <= min(left, last_part) and left < budget.trials)
+        affordable = new_one <= min(left, last_part)  # then it changes nothing what others would cost
+        early = budget.trials is None or (affordable and left < budget.trials)
         if early and not (is_ahead and (budget.trials is None or left > last_part)):
             return [], 0 if budget.trials is None else left
-        promising = list(self._promising(known, standings))
-        top = promising[:_TOP] + [number for number in promising[_TOP:] if number in comparisons.tests]
-        tested = [number for number in top if number == leader and is_ahead]
-        wins = {number: comparisons.wins_needed(number, history) for number in (tested if early else top)}
-        costs = {number: comparisons.cost(number, needed, history) for number, needed in wins.items()}
-        least = min([new_one, *costs.values()])
+        top = self._top(known, leader if early else None)
+        tested = [leader] if is_ahead and leader in top else []
+        costs = (comparisons.cost(number, comparisons.wins_needed(number, history), history) for number in top)
+        least = new_one if affordable else min([new_one, *costs])
         reserve = left if budget.trials is not None and left >= least else 0
         at_end = budget.trials is not None and budget.trials <= reserve
         last_part = max(least, last_part) if reserve else 0
         pool, may_spend = (top, budget.trials or 0) if at_end else (tested, left - last_part)
-        first = next((number for number in pool if costs[number] <= may_spend), None)
+        first = next((n for n in pool if comparisons.cost(n, comparisons.wins_needed(n, history), history) <= may_spend), None)
         repeats: list[int] = []
         if first is not None and not self._waits(known, pool, history):
             comparisons.open(first, history)
-            pairs = math.ceil(wins[first] / 2) if at_end else 1
+            pairs = math.ceil(comparisons.wins_needed(first, history) / 2) if at_end else 1
             others = int(comparisons.cost(first, pairs, history)) - pairs
             repeats = [first] * pairs + [comparisons.confirmed] * others
         if at_end and not (repeats or history.pending):  # a pending trial may turn out to be worth a test
@@ -212,13 +209,24 @@ class NoiseRule:
         noise_to_come = scored(history, reference)[0].n < self._seeds and reference in measured_again
         return noise_to_come or not measured_again.isdisjoint(pool)
 
-    def _promising(self, known: _Campaign, standings: Sequence[Standing]) -> Iterator[int]:
+    def _top(self, known: _Campaign, only: int | None) -> list[int]:
+        """The best three of those that look better than the one that is confirmed, and others of them that are under test.
+
+        With `only` of a number, which is mostly among the first, nobody else is looked for once it is found.
+        """
+        tests, promising = known.comparisons.tests, self._promising(known)
+        top = list(islice(promising, _TOP))
+        if only is None:
+            return top + [number for number in promising if number in tests]
+        return [only] if only in top or (only in tests and only in promising) else []
+
+    def _promising(self, known: _Campaign) -> Iterator[int]:
         """Those that look better than the one that is confirmed."""
         beaten, least = known.comparisons.beaten, known.ranking.gain_of(known.comparisons.confirmed)
-        return (s.number for s in standings if known.ranking.gain(s) > least and s.number not in beaten)
+        return (s.number for s in known.ranking.standings() if s.number not in beaten and known.ranking.gain(s) > least)
 
     # ---------------------------------------------------------------- what is said
-    def _decide(self, known: _Campaign, number: int, standings: Sequence[Standing], leader: int, history: History) -> Decision:
+    def _decide(self, known: _Campaign, number: int, best: Sequence[Standing], leader: int, history: History) -> Decision:
         candidate, mean = scored(history, number)
         numbers = {"mean": mean, "n": float(candidate.n)}
         spread = ""
@@ -228,7 +236,7 @@ class NoiseRule:
         if ignores_seed(candidate):
             numbers["seed_ignored"] = 1.0
             spread = f" (the same under {candidate.n} seeds: seed_ignored)"
-        verdict, said, more = self._verdict(known, candidate, standings, leader, history)
+        verdict, said, more = self._verdict(known, candidate, best, leader, history)
         return Decision(
             candidate=number,
             verdict=verdict,
@@ -238,7 +246,7 @@ class NoiseRule:
         )
 
     def _verdict(
-        self, known: _Campaign, mine: Candidate, standings: Sequence[Standing], leader: int, history: History
+        self, known: _Campaign, mine: Candidate, top: Sequence[Standing], leader: int, history: History
     ) -> tuple[Literal["keep", "discard", "undecided"], str, dict[str, float]]:
         """Verdict, the rest of the sentence, and the numbers behind it."""
         number, comparisons = mine.number, known.comparisons
@@ -251,13 +259,13 @@ class NoiseRule:
         if number in comparisons.tests:
             said, numbers = comparisons.so_far(number, history)
             return "undecided", f"is not yet confirmed against {against}: {said}", numbers
-        best = standings[0].number
+        best = top[0].number
         if number == leader:
             why = "" if best == number else f", as noise hides it from trial {best} and it is simpler or cheaper"
             return "undecided", f"leads{why}; it has not been tested against {against}", {}
         if not history.better(scored(history, number)[1], mean):
             return "discard", f"does not beat {against}", {}
-        if number in [s.number for s in standings[:_TOP]]:
+        if number in [s.number for s in top]:
             return "undecided", f"is among the best three; it has not been tested against {against}", {}
         return "discard", f"beats {against}, but is not among the best three", {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from autoresearch_rl.controller.keep.comparing import Scores, ignores_seed
@@ -65,6 +65,7 @@ class Ranking:
     _spread: float = 0.0  # variance of true gains
     _ranked: list[tuple[float, float, int]] = field(default_factory=list)  # best first: shrunken mean and score, negative; number
     _ranked_by: tuple[float, float, Standing] | None = None  # what the order depends on beside each one's own scores
+    _theirs: tuple[Candidate, dict[int, float]] | None = None  # the reference as it was seen last, with its scores
 
     def follow(self, proposal: Proposal, number: int) -> None:
         """To be told of every trial that settles, whatever its end: later patches may build on its source."""
@@ -92,9 +93,9 @@ class Ranking:
         if self._standings.pop(number, None) is not None:
             self._ranked = [place for place in self._ranked if place[-1] != number]
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> Iterator[Standing]:
         """Best first by shrunken mean, the reference included."""
-        return [self._standings[number] for _, _, number in self._ranked]
+        return (self._standings[number] for _, _, number in self._ranked)
 
     def gain(self, standing: Standing) -> float:
         """How much better than the reference its scores are.
@@ -159,7 +160,9 @@ class Ranking:
             self._ranked_by = ranked_by
 
     def _standing(self, candidate: Candidate, reference: Candidate, sign: float) -> Standing:
-        scores, theirs = _known(self.scores.of(candidate)), _known(self.scores.of(reference))
+        if self._theirs is None or self._theirs[0] is not reference:
+            self._theirs = reference, _known(self.scores.of(reference))
+        scores, theirs = _known(self.scores.of(candidate)), self._theirs[1]
         ignored, is_reference = ignores_seed(candidate), candidate.number == reference.number
         again = [] if ignored and not is_reference else list(scores.values())[not is_reference :]
         mean = math.fsum(again) / len(again) if again else 0.0
@@ -178,8 +181,8 @@ class Ranking:
     def _weigh(self) -> None:
         """Estimates both variances anew."""
         repeated = [standing for standing in self._standings.values() if standing.freedom]
-        freedom = sum(standing.freedom for standing in repeated)
-        self._noise = math.fsum(standing.squares for standing in repeated) / freedom if freedom else 0.0
+        freedom = sum([standing.freedom for standing in repeated])
+        self._noise = math.fsum([standing.squares for standing in repeated]) / freedom if freedom else 0.0
         by_chance = self._noise * (1 + 1 / self._standings[self.reference].n)
         self._spread = max(0.0, self._squares / self._better - by_chance) if self._better else 0.0
 
