@@ -149,5 +149,12 @@ class Waiting:
             self._submit(self.held.pop(0))
 
     def _submit(self, waits: Waits) -> None:
-        self.trials[self.numbers] = replace(waits, number=self.numbers)
+        self.trials[self.numbers] = Waits(
+            number=self.numbers,
+            at=waits.at,
+            since_s=waits.since_s,
+            ask=waits.ask,
+            repeat_of=waits.repeat_of,
+            proposal=waits.proposal,
+        )
         self.numbers += 1

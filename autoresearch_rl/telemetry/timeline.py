@@ -55,6 +55,7 @@ class TimelineSink:
         self._tracks: set[int] = set()
         self._asked: dict[int, tuple[int, float]] = {}
         self._file: FileIO | None = None
+        self._lines: list[bytes] = []  # of the entry at hand
 
     def __enter__(self) -> Self:
         return self
@@ -89,11 +90,13 @@ class TimelineSink:
             case _:
                 pass
         self._decided(row)
+        self._write()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:
             with self._file:
                 self._decided(self._tally.close())
+                self._write()
                 self._file.write(b"\n]\n")
 
     def _begin(self, opened: Opened) -> None:
@@ -149,8 +152,12 @@ class TimelineSink:
         self._put(name=printable(name), ph="X", ts=begun_us, dur=max(0, _us(ended_s) - begun_us), tid=tid, args=args)
 
     def _put(self, **event: Any) -> None:
-        if self._file is not None:
-            self._file.write(b",\n" + _line({**event, "pid": 1}))
+        self._lines.append(b",\n" + _line({**event, "pid": 1}))
+
+    def _write(self) -> None:
+        if self._file is not None and self._lines:
+            self._file.write(b"".join(self._lines))
+        self._lines.clear()
 
 
 def _stages(begun_s: float, spans: tuple[StageSpan, ...], ended_s: float) -> list[StageSpan]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
@@ -212,18 +212,17 @@ class NoiseRule:
     def _top(self, known: _Campaign, only: int | None) -> list[int]:
         """The best three of those that look better than the one that is confirmed, and others of them that are under test.
 
-        With `only` of a number, which is mostly among the first, nobody else is looked for once it is found.
+        With `only` a number, nobody but that one, if it is one of them.
         """
-        tests, promising = known.comparisons.tests, self._promising(known)
+        beaten, tests = known.comparisons.beaten, known.comparisons.tests
+        gain, least = known.ranking.gain, known.ranking.gain_of(known.comparisons.confirmed)
+        if only in tests:
+            return [only] if only not in beaten and known.ranking.gain_of(only) > least else []
+        promising = (s.number for s in known.ranking.standings() if s.number not in beaten and gain(s) > least)
         top = list(islice(promising, _TOP))
-        if only is None:
-            return top + [number for number in promising if number in tests]
-        return [only] if only in top or (only in tests and only in promising) else []
-
-    def _promising(self, known: _Campaign) -> Iterator[int]:
-        """Those that look better than the one that is confirmed."""
-        beaten, least = known.comparisons.beaten, known.ranking.gain_of(known.comparisons.confirmed)
-        return (s.number for s in known.ranking.standings() if s.number not in beaten and known.ranking.gain(s) > least)
+        if only is not None:
+            return [only] if only in top else []
+        return top + [number for number in promising if number in tests]
 
     # ---------------------------------------------------------------- what is said
     def _decide(self, known: _Campaign, number: int, best: Sequence[Standing], leader: int, history: History) -> Decision:

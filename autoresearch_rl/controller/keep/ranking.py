@@ -127,20 +127,21 @@ class Ranking:
         top, _, best = self._ranked[0]
         variance = self._variance(self._standings[best])
         none_is_farther = 1.01 * _AS_GOOD * math.sqrt(2 * self._noise)  # as no variance is larger than that of the noise
-        near = [self._standings[best]]
+        standings, reference = self._standings, self.reference
+        near = [standings[best]]
         hides: dict[int, float] = {}  # how far noise hides one from the best, by what its variance depends on
         for shrunken, _, number in self._ranked[1:]:
             if shrunken - top > none_is_farther:
                 break
-            standing = self._standings[number]
-            measured = 0 if number == self.reference else standing.n
+            standing = standings[number]
+            measured = 0 if number == reference else standing.n
             if measured not in hides:
                 hides[measured] = _AS_GOOD * math.sqrt(variance + self._variance(standing))
             if shrunken - top <= hides[measured]:
                 near.append(standing)
-        fewest = min(s.lines for s in near)
+        fewest = min([s.lines for s in near])
         simple = [s for s in near if s.lines == fewest]
-        cheapest = min(s.elapsed_s for s in simple)
+        cheapest = min([s.elapsed_s for s in simple])
         return next(s for s in simple if s.elapsed_s <= _AS_CHEAP * cheapest)
 
     def _rank(self, mine: Standing) -> None:
