@@ -32,7 +32,9 @@ FORMAT = 1
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
 _HEAD_BYTES = 200  # of a line, in which its sequence number, times and kind stand
+_KIND, _TAIL, _TAIL_BYTES = b',"kind":"', b',"crc":"%08x"}\n', 19  # of a line that is whole
 _BLOB = "$blob"
+_BLOB_NAME = _BLOB.encode()
 _REFERENCE = re.compile(rb'\{"\$blob":"([0-9a-f]{64})"\}')
 _HEAD = re.compile(rb'\{"seq":(\d+),"at":"([^"]*)","elapsed_s":([-+.\deE]+),"kind":"(\w+)"')  # as `encode` begins each line
 _LOCK = "controller.lock"
@@ -235,8 +237,8 @@ def _lines(path: Path, stream: Any) -> Iterator[tuple[int, bytes, int]]:
     for number, line in enumerate(stream, start=1):
         if not line.endswith(b"\n"):
             return  # torn by a crash, or a live controller is writing it; what it adds meanwhile is another reading's
-        bad = _broken(line, number - 1)
-        if bad:
+        whole = line[-_TAIL_BYTES:] == _TAIL % zlib.crc32(line[:-_TAIL_BYTES]) and line.startswith(b'{"seq":%d,' % (number - 1))
+        if (not whole or line.find(_KIND, 0, _HEAD_BYTES) < 0) and (bad := _broken(line, number - 1)):
             raise JournalError(f"{path}: line {number} is broken ({bad}); the journal cannot be trusted from there on")
         end += len(line)
         yield number, line, end
@@ -244,13 +246,13 @@ def _lines(path: Path, stream: Any) -> Iterator[tuple[int, bytes, int]]:
 
 def _broken(line: bytes, seq: int) -> str:
     """What is wrong with a line, empty if nothing is. It is not parsed: a long journal is read when a campaign goes on."""
-    body, mark, rest = line.rpartition(b',"crc":"')
+    body, mark, rest = line.rpartition(_TAIL[:8])
     if not line.endswith(b'"}\n') or not mark:
         return "cut off"
     if rest[:-3] != f"{zlib.crc32(body):08x}".encode():
         return "wrong checksum"
     if line.startswith(b'{"seq":%d,' % seq):
-        return "" if line.find(b',"kind":"', 0, _HEAD_BYTES) > 0 else "incomplete"
+        return "" if line.find(_KIND, 0, _HEAD_BYTES) > 0 else "incomplete"
     return f"sequence number {from_json(line).get('seq')} where {seq} should stand"
 
 
@@ -269,7 +271,7 @@ def _usable(path: Path) -> tuple[int, int]:
 
 def _decode(path: Path, number: int, line: bytes, blob: Callable[[str], str]) -> Entry:
     # References are found in the line itself: within a text its quotation marks would be escaped.
-    if _BLOB.encode() in line:
+    if _BLOB_NAME in line:
         line = _REFERENCE.sub(lambda match: blob(match[1].decode()).encode(), line)
     head = _HEAD.match(line)
     if head is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -74,7 +73,6 @@ class Comparisons:
     opened: int = 0
     varied: bool = False
     scores: Scores = field(default_factory=Scores)
-    _pending: tuple[History, Counter[int]] | None = None  # pending measurements by candidate, of the history looked at last
 
     def open(self, number: int, history: History) -> None:
         """Begins to test a candidate, if it is not under test yet."""
@@ -143,10 +141,8 @@ class Comparisons:
 
     def _measured(self, number: int, history: History) -> int:
         """Measurements of a candidate, pending ones included."""
-        if self._pending is None or self._pending[0] is not history:
-            self._pending = history, Counter(trial.candidate for trial in history.pending)
         candidate = history.candidate(number)
-        return self._pending[1][number] + (0 if candidate is None else len(candidate.trials))
+        return [trial.candidate for trial in history.pending].count(number) + (0 if candidate is None else len(candidate.trials))
 
     def _is_fixed(self, history: History) -> bool:
         """Whether scores do not depend on the seed, as far as anybody has seen."""

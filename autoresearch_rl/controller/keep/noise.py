@@ -173,7 +173,7 @@ class NoiseRule:
         tested: its evidence is paid for. What is not needed then goes back to the policy.
         """
         comparisons = known.comparisons
-        own = sum(trial.proposal.source == REPEAT for trial in history.pending)
+        own = [trial.proposal.source for trial in history.pending].count(REPEAT)
         allowed = self._allowed(history, budget)
         left = allowed - known.spent - own
         new_one = comparisons.cost_of_a_new_one(history)
