@@ -22,18 +22,17 @@ if TYPE_CHECKING:
         SealError,
     )
     from autoresearch_rl.events import Entry
-    from autoresearch_rl.policy import Policy
+    from autoresearch_rl.history import History
+    from autoresearch_rl.policy import Ask, Policy
     from autoresearch_rl.space import SearchSpace
     from autoresearch_rl.target import Job, JobResult, Limits, Session, Target, Tree
     from autoresearch_rl.target.progress import emit_progress
     from autoresearch_rl.telemetry import Sink, Telemetry
     from autoresearch_rl.trial import (
-        Ask,
         Budget,
         Candidate,
         Curve,
         Decision,
-        History,
         Order,
         Outcome,
         Progress,
@@ -85,7 +84,7 @@ __all__ = [
     "emit_progress",
 ]
 
-_HOMES = ("target.progress", "errors", "trial", "policy", "space", "target", "telemetry", "events")
+_HOMES = ("target.progress", "errors", "trial", "history", "policy", "space", "target", "telemetry", "events")
 
 
 def __getattr__(name: str) -> Any:

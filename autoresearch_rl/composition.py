@@ -22,7 +22,8 @@ from autoresearch_rl.errors import CampaignError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from autoresearch_rl.controller.run import Finished
-    from autoresearch_rl.trial import History, Proposal
+    from autoresearch_rl.history import History
+    from autoresearch_rl.trial import Proposal
 
 _HERE = Path(__file__).parent
 LIMITS = (

@@ -57,6 +57,11 @@ class Waits:
     repeat_of: int | None = None
     proposal: Proposal | None = None
 
+    @property
+    def is_of_a_person(self) -> bool:
+        """Whether a person wants it."""
+        return self.proposal is not None and self.proposal.source == PERSON
+
 
 class Waiting:
     """Follows one campaign, entry by entry from `Opened` on.
@@ -94,6 +99,10 @@ class Waiting:
             self._number_held()
         self.numbers = max(self.numbers, record.trial.number + 1)
         return self.trials.pop(record.trial.number, None)
+
+    def in_order(self) -> list[Waits]:
+        """Trials that wait, in the order in which they will start: those of a person first."""
+        return sorted(self.trials.values(), key=lambda waits: not waits.is_of_a_person)
 
     def _follow(self, entry: Entry, record: Record | Reported) -> None:
         match record:
@@ -134,7 +143,7 @@ class Waiting:
                 self._submit(Waits(number=-1, at=entry.at, since_s=entry.elapsed_s, repeat_of=root))
 
     def _number_held(self) -> None:
-        self.held.sort(key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
+        self.held.sort(key=lambda waits: not waits.is_of_a_person)
         while self.held and self._baseline_settled and self.numbers < self._most:
             self._submit(self.held.pop(0))
 

@@ -27,7 +27,8 @@ from optuna.terminator import BestValueStagnationEvaluator, RegretBoundEvaluator
 
 from autoresearch_rl.controller.gain import ExpectedGain, _tail
 from autoresearch_rl.controller.stopping import StopRule, no_improvement
-from autoresearch_rl.trial import Decision, HistoryLog, Outcome, Proposal, Status, Trial
+from autoresearch_rl.history import HistoryLog
+from autoresearch_rl.trial import Decision, Outcome, Proposal, Status, Trial
 from benchmarks.recorded import recorded
 
 Array = npt.NDArray[np.float64]

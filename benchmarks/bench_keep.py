@@ -19,15 +19,18 @@ import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.journal import Blobs
-from autoresearch_rl.controller.keeping import KeepRule, StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import KeepRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.events import Decide, Opened, SettledEvent, StartTrial
+from autoresearch_rl.events import Decide, SettledEvent, StartTrial
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Budget, Decision, History, Outcome, Proposal, Status
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
+from autoresearch_rl.trial import Budget, Decision, Outcome, Proposal, Status
 from benchmarks.rows import Row, report
 
 TRIALS = 100
@@ -62,7 +65,7 @@ class PeekingTTest:
 
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         (last,) = history.last(1)
-        number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
+        number = last.trial.candidate
         if number == 0:
             repeats = self._repeats(0, self._most - 1 if len(history) == 1 else 0)
             return [Decision(candidate=0, verdict="keep", reason="baseline", leads=len(history) == 1, repeats=repeats)]
@@ -131,7 +134,7 @@ def campaign(rule: KeepRule, draw: Draw, seed: int, effect: float, shared: float
 
     def run_trial(start: StartTrial) -> FakeRun:
         trial = start.trial
-        candidate = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        candidate = trial.candidate
         own = draw(np.random.default_rng((seed, candidate, trial.seed)), candidate)
         common = draw(np.random.default_rng((seed, 10**6, trial.seed)), 0) if shared else 0.0
         score = truth(candidate) + (1 - shared) ** 0.5 * own + shared**0.5 * common
@@ -142,19 +145,9 @@ def campaign(rule: KeepRule, draw: Draw, seed: int, effect: float, shared: float
     with tempfile.TemporaryDirectory() as folder:
         sources = Sources(Blobs(Path(folder)))
         loop = Campaign(settings, sources, direction="maximize", request={}, devices={})
-        opened = Opened(
-            campaign="C",
-            task="edits",
-            metric="score",
-            direction="maximize",
-            progress_metric="score",
-            config="",
-            seed=seed,
-            source_hash=sources.add({"train.py": "\n"}),
-            defaults=space.defaults,
-        )
         simulation = Simulation(loop, Proposer(Edits(), space, settings), run_trial)
-        simulation.run([opened])
+        source = sources.add({"train.py": "\n"})
+        simulation.run([opening(source, space.defaults, metric="score", direction="maximize", seed=seed)])
     return _result(simulation, truth)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import run
 from autoresearch_rl.controller.settings import Settings

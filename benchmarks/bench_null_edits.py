@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import KeepRule, StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import KeepRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import run
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.events import Decide
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Ask, Proposal
+from autoresearch_rl.trial import Proposal
 
 EDITS = 30
 TRUE_SCORE = 1.0

@@ -18,14 +18,14 @@ import numpy as np
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.journal import Blobs
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.events import Opened, SettledEvent, StartTrial
+from autoresearch_rl.events import SettledEvent, StartTrial
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import Outcome, Status
 from benchmarks.rows import Row, report
 
@@ -133,18 +133,7 @@ def campaign(seed: int, seconds: Callable[[int, int], float], *, ask_s: float, l
         sources = Sources(Blobs(Path(folder)))
         driven = Campaign(settings, sources, direction="minimize", request={}, devices={})
         sim = Simulation(driven, Proposer(Random(space=SPACE), SPACE, settings), run_trial, ask_s=lambda _: ask_s)
-        opened = Opened(
-            campaign="C",
-            task="t",
-            metric="loss",
-            direction="minimize",
-            progress_metric="loss",
-            config="",
-            seed=seed,
-            source_hash=sources.add({"train.py": "x = 1\n"}),
-            defaults=SPACE.defaults,
-        )
-        sim.run([opened])
+        sim.run([opening(sources.add({"train.py": "x = 1\n"}), SPACE.defaults, seed=seed)])
     return sim
 
 

@@ -31,10 +31,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from autoresearch_rl._core import forecast
-from autoresearch_rl.controller.cancelling import CancelRule
-from autoresearch_rl.controller.forecasting import REFERENCES, ForecastRule, Widths
-from autoresearch_rl.controller.halving import HalvingRule
-from autoresearch_rl.controller.textbook import AshaRule, MedianRule
+from autoresearch_rl.controller.cancel import CancelRule
+from autoresearch_rl.controller.cancel.forecast import REFERENCES, ForecastRule, Widths
+from autoresearch_rl.controller.cancel.halving import HalvingRule
+from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
 from benchmarks.racing import looped, raced
 from benchmarks.recorded import recorded
 

@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.cancelling import CancelRule
+from autoresearch_rl.controller.cancel import CancelRule
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.controller.journal import Blobs
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.events import Event, Opened, Progressed, StartTrial
+from autoresearch_rl.events import Event, Progressed, StartTrial
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Curve, Decision, HistoryLog, Outcome, Progress, Proposal, Settled, Status, Trial
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
+from autoresearch_rl.trial import Curve, Decision, Outcome, Progress, Proposal, Settled, Status, Trial
 
 METRIC = "loss"
 _SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
@@ -218,19 +219,8 @@ def looped(
         sources = Sources(Blobs(Path(folder)))
         driven = Campaign(settings, sources, direction="minimize", request={}, devices={})
         sims.append(_Counting(driven, Proposer(Random(space=_SPACE), _SPACE, settings), run_trial))
-        opened = Opened(
-            campaign="C",
-            task="recorded",
-            metric=METRIC,
-            direction="minimize",
-            progress_metric=METRIC,
-            config="",
-            seed=0,
-            source_hash=sources.add({"train.py": "x = 1\n"}),
-            defaults=_SPACE.defaults,
-            checkpoints=checkpoints,
-        )
-        sims[0].run([opened])
+        source = sources.add({"train.py": "x = 1\n"})
+        sims[0].run([opening(source, _SPACE.defaults, metric=METRIC, checkpoints=checkpoints)])
     scores = [each.outcome.score for each in driven.log.settled if each.outcome.score is not None]
     return _measures(pool, order, sum(sims[0].made.values()), min(scores, default=math.nan))
 

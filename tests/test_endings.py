@@ -10,14 +10,14 @@ import pytest
 
 from autoresearch_rl.composition import say_end
 from autoresearch_rl.controller.journal import Blobs, Journal
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.run import Finished
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.status import show_status
 from autoresearch_rl.events import StartTrial, StopCampaign
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from tests.controller.campaigns import FILES, ok, opened, simulation
-from tests.controller.test_noise import noisy, root
+from tests.controller.keep.test_noise import noisy
 
 
 def campaign(run_dir: Path, effects: dict[int, float], max_trials: int) -> Simulation:
@@ -26,7 +26,7 @@ def campaign(run_dir: Path, effects: dict[int, float], max_trials: int) -> Simul
     score = noisy(effects)
 
     def run_trial(start: StartTrial) -> FakeRun:
-        found = score(root(start.trial), start.trial.seed)
+        found = score(start.trial.candidate, start.trial.seed)
         return FakeRun(seconds=1.0, outcome=ok(float(found), elapsed_s=1.0))
 
     sim = simulation(run_dir, run_trial, keep=NoiseRule("loss"), max_trials=max_trials)

@@ -28,7 +28,7 @@ LAYERS = [  # what a package may import is what stands after it
     ("llm",),
     ("task", "metering"),
     ("events", "joining", "waiting"),
-    ("trial", "space", "space_config", "parameter"),
+    ("trial", "history", "space", "space_config", "parameter"),
     ("errors",),
     ("_core",),
 ]

@@ -8,6 +8,7 @@ import pytest
 
 from autoresearch_rl.events import Incomparable, Opened, Released, Resumed, SettledEvent, StartTrial, Terms
 from autoresearch_rl.metering import MICRO, Meter, of_limit, shown
+from autoresearch_rl.testing.simulation import opening
 from autoresearch_rl.trial import Outcome, Proposal, Status, Trial
 
 TIMEOUTS = {"train": 100.0, "predict": 20.0, "evaluate": 30.0}
@@ -15,15 +16,7 @@ TIMEOUTS = {"train": 100.0, "predict": 20.0, "evaluate": 30.0}
 
 def opened(**terms: Any) -> Opened:
     chosen = Terms(**{"timeouts": TIMEOUTS, **terms})
-    names: dict[str, Any] = {
-        "campaign": "C",
-        "task": "t",
-        "metric": "loss",
-        "direction": "minimize",
-        "progress_metric": "loss",
-        "config": "",
-    }
-    return Opened(**names, seed=0, terms=chosen)
+    return opening(terms=chosen)
 
 
 def start(number: int = 1, attempt: int = 1, *, ran_s: float = 0.0, **resources: float) -> StartTrial:

@@ -4,127 +4,54 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autoresearch_rl.controller.inbox import waiting_requests
+from autoresearch_rl.controller.seen import Seen
 from autoresearch_rl.controller.workspace import attempt_folder
-from autoresearch_rl.events import Entry, OrderTrial, Paused, Progressed, Released, Requested, SettledEvent, Spare, StartTrial
-from autoresearch_rl.joining import joined
+from autoresearch_rl.telemetry.tally import Running
 from autoresearch_rl.telemetry.text import duration, first_line, number, steps
-from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Settled, Status
+from autoresearch_rl.trial import Curve, Outcome, Settled, Status
 from autoresearch_rl.waiting import PERSON, Waits
-
-if TYPE_CHECKING:
-    from autoresearch_rl.controller.status import Seen
-
-
-@dataclass(slots=True, kw_only=True)
-class Active:
-    """An attempt that runs, as far as the journal knows.
-
-    Attributes:
-        begun_s: Active seconds of the campaign at which it started.
-        progress: Its latest report that a cancel rule was asked about.
-        released: Whether its untrusted stages are over.
-    """
-
-    start: StartTrial
-    begun_s: float
-    progress: Progress | None = None
-    released: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """What a person noted, and the UTC time at which it was written; `elapsed_s` when the campaign took it up."""
-
-    at: str
-    elapsed_s: float
-    text: str
-
-
-@dataclass
-class Activity:
-    """Follows one campaign, entry by entry."""
-
-    running: dict[int, Active] = field(default_factory=dict)
-    orders: dict[int, Order] = field(default_factory=dict)
-    spared: dict[int, Order] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    parts: dict[int, list[Outcome]] = field(default_factory=dict)
-
-    def feed(self, entry: Entry) -> None:
-        """Takes an entry."""
-        match entry.record:
-            case StartTrial() as start:
-                self.running[start.trial.number] = Active(start=start, begun_s=entry.elapsed_s)
-            case Progressed(number=trial, progress=progress) if trial in self.running:
-                self.running[trial].progress = progress
-            case Released(number=trial) if trial in self.running:
-                self.running[trial].released = True
-            case OrderTrial(number=trial, order=order):
-                self.orders[trial] = order
-            case Spare(number=trial, order=order):
-                self.spared[trial] = order
-            case Paused(number=trial, part=part):
-                self.running.pop(trial, None)
-                self.parts.setdefault(trial, []).append(part)
-            case SettledEvent(number=trial):
-                self.running.pop(trial, None)
-            case Requested(request="note") as requested:
-                self.notes.append(note_of(requested, entry))
-            case _:
-                pass
-
-    def whole(self, trial: int, outcome: Outcome, *, checkpoints: bool) -> Outcome:
-        """The outcome of an attempt with the parts before it; what a lost one came to counts where the next goes on from it."""
-        found = joined(self.parts.pop(trial, ()), outcome)
-        if outcome.status is Status.LOST and checkpoints:
-            self.parts[trial] = [found]
-        return found
-
-
-def note_of(requested: Requested, entry: Entry) -> Note:
-    """The note of a `note` request."""
-    given = requested.arguments
-    return Note(at=str(given.get("at") or entry.at), elapsed_s=entry.elapsed_s, text=str(given.get("text", "")))
 
 
 def activity(seen: Seen, run_dir: Path) -> dict[str, Any]:
     """What runs, waits and is paused, notes and what cancelling came to, as plain JSON."""
-    done, waiting = seen.activity, seen.waiting
-    history = seen.log.view()
+    tally, history = seen.tally, seen.log.view()
     return {
         "counts": dict(Counter(str(settled.outcome.status) for settled in history.settled)),
         "active": [
             {
                 "trial": trial,
-                "attempt": active.start.trial.attempt,
-                "stage": stage_of(active, run_dir),
-                "step": active.progress.step if active.progress is not None else None,
-                "step_target": active.progress.step_target if active.progress is not None else None,
-                "resources": dict(active.start.resources),
-                "devices": {name: list(indices) for name, indices in active.start.devices.items()},
-                "for_s": round(seen.elapsed_s - active.begun_s, 3),
-                "source": active.start.trial.proposal.source,
-                "repeat_of": active.start.trial.proposal.repeat_of,
-                "control_group": trial in done.spared,
-                "told": done.orders[trial].kind if trial in done.orders else None,
+                "attempt": running.trial.attempt,
+                "stage": stage_of(running, run_dir),
+                "step": running.progress.step if running.progress is not None else None,
+                "step_target": running.progress.step_target if running.progress is not None else None,
+                "resources": dict(running.start.resources),
+                "devices": {name: list(indices) for name, indices in running.start.devices.items()},
+                "for_s": round(seen.elapsed_s - running.begun_s, 3),
+                "source": running.trial.proposal.source,
+                "repeat_of": running.trial.proposal.repeat_of,
+                "control_group": trial in tally.spared,
+                "told": running.order.kind if running.order is not None else None,
             }
-            for trial, active in done.running.items()
+            for trial, running in tally.running.items()
         ],
-        "waiting": [{"trial": waits.number, **_waits(waits, seen.elapsed_s)} for waits in in_order(waiting.trials.values())],
-        "held": [_waits(waits, seen.elapsed_s) for waits in waiting.held],
+        "waiting": [{"trial": waits.number, **_waits(waits, seen.elapsed_s)} for waits in tally.waiting.in_order()],
+        "held": [_waits(waits, seen.elapsed_s) for waits in tally.waiting.held],
         "inbox": len(waiting_requests(run_dir)),
         "paused_at": [
-            {"trial": trial, **_reached(done.parts.get(trial, ())), "reason": _reason(done, trial)}
-            for trial in sorted(seen.paused)
+            {
+                "trial": trial,
+                **_reached(tally.parts.get(trial, ())),
+                "reason": paused.order.reason if paused.order is not None else "",
+            }
+            for trial, paused in sorted(tally.paused.items())
         ],
         "cancelling": cancelling(seen),
-        "notes": [{"at": note.at, "elapsed_s": round(note.elapsed_s, 3), "text": note.text} for note in done.notes],
+        "notes": [{"at": note.at, "elapsed_s": round(note.elapsed_s, 3), "text": note.text} for note in tally.notes],
     }
 
 
@@ -137,7 +64,7 @@ def cancelling(seen: Seen) -> dict[str, Any]:
     usual_step = median(last) if last else None
     usual_s = median(settled.outcome.elapsed_s for settled in finished) if finished else None
     leading = {decision.candidate for decision in history.decisions if decision.leads}
-    spared = sorted(seen.activity.spared)
+    spared = sorted(seen.tally.spared)
     return {
         "cancelled": len(cancelled),
         "saved_steps": None if usual_step is None else sum(max(0.0, usual_step - _last_step(each)) for each in cancelled),
@@ -149,7 +76,7 @@ def cancelling(seen: Seen) -> dict[str, Any]:
 
 def told(seen: Seen, run_dir: Path) -> Iterator[str]:
     """The same as lines."""
-    done, shown = seen.activity, activity(seen, run_dir)
+    shown = activity(seen, run_dir)
     for row in shown["active"]:
         yield _line_of_active(row)
     if shown["waiting"]:
@@ -166,29 +93,24 @@ def told(seen: Seen, run_dir: Path) -> Iterator[str]:
         yield _line_of_cancelling(summed)
     if shown["inbox"]:
         yield f"in the inbox: {shown['inbox']} requests that no controller has taken up yet"
-    for note in done.notes:
+    for note in seen.tally.notes:
         yield f"note of {note.at[:19].replace('T', ' ')}: {first_line(note.text)}"
 
 
-def stage_of(active: Active, run_dir: Path) -> str | None:
+def stage_of(running: Running, run_dir: Path) -> str | None:
     """The stage that an attempt is in, from the journal and from which logs there are; None where neither tells."""
-    if active.released:
+    if running.released:
         return "evaluate"
-    trial = active.start.trial
+    trial = running.trial
     folder = attempt_folder(run_dir, trial.number, trial.attempt)
     for stage in ("evaluate", "predict", "train"):
         if (folder / f"{stage}.stdout.log").exists():
             return stage
-    if active.progress is not None:
+    if running.progress is not None:
         return "train"
-    if active.start.devices and (run_dir / "trials").is_dir() and not folder.exists():  # it is made once the devices are leased
-        return f"waiting for {_devices(active.start.devices)}"
+    if running.start.devices and (run_dir / "trials").is_dir() and not folder.exists():  # it is made once the devices are leased
+        return f"waiting for {_devices(running.start.devices)}"
     return None
-
-
-def in_order(waiting: Any) -> list[Waits]:
-    """Those of a person first, as they will start."""
-    return sorted(waiting, key=lambda waits: waits.proposal is None or waits.proposal.source != PERSON)
 
 
 def reached(curve: Curve) -> str:
@@ -204,10 +126,6 @@ def _waits(waits: Waits, now_s: float) -> dict[str, Any]:
 def _reached(parts: Sequence[Outcome]) -> dict[str, float | None]:
     curve = parts[-1].curve if parts else Curve()
     return {"step": curve.steps[-1] if curve.steps else None, "step_target": curve.step_target}
-
-
-def _reason(done: Activity, trial: int) -> str:
-    return done.orders[trial].reason if trial in done.orders else ""
 
 
 def _last_step(settled: Settled) -> float:

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.comparability import Comparability
-from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.keep import REPEAT
+from autoresearch_rl.controller.numbering import Numbering
 from autoresearch_rl.controller.pace import Pace
 from autoresearch_rl.controller.race import Race
-from autoresearch_rl.controller.settings import Settings, trial_seed
+from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.spending import Spending
 from autoresearch_rl.controller.stopping import Ending, only_to_finish, stop_rules, unfit
-from autoresearch_rl.errors import PatchError
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -38,7 +38,8 @@ from autoresearch_rl.events import (
     SettledEvent,
     StartTrial,
 )
-from autoresearch_rl.trial import Budget, Direction, HistoryLog, Order, Proposal, Settled, Status, Trial
+from autoresearch_rl.history import HistoryLog
+from autoresearch_rl.trial import Budget, Direction, Order, Proposal, Settled, Status, Trial
 from autoresearch_rl.waiting import PERSON, requested_proposal
 
 _POLICY_ERRORS_IN_A_ROW = 3
@@ -63,26 +64,24 @@ class Campaign:
         devices: Mapping[str, Sequence[int]],
     ) -> None:
         self.log = HistoryLog(direction)
-        self.settings, self._sources = settings, sources
+        self.settings = settings
         self._request = {"trial": 1.0, **request}
         self._devices = devices
         self._pool = Pool(settings.capacity, devices)
         self._stop_rules = stop_rules(settings)
-        self._source_of: dict[int, str] = {}
-        self._refusals: dict[int, str] = {}
+        self._numbering = Numbering(sources, settings.seed)
         self._waiting: dict[int, Trial] = {}
         self._running: dict[int, Trial] = {}
         self._ordered: set[int] = set()
         self._losses: dict[int, int] = {}
         self._orphans: set[int] = set()  # ran when the controller died, and have not settled as lost yet
         self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
-        self._measured: dict[int, int] = {}  # by candidate: index of its latest measurement, from 0
         self._reserve = 0  # trials that the keep rule wants for repeats
         self._race = Race(settings.cancel, control_share=settings.control_share, seed=settings.seed)
         self._comparability = Comparability()
         self.spending = Spending(self._needs, self._race, self.log)
         self._needed = ""  # metric that the baseline must report
-        self._numbers = self._asks = self._errors = 0
+        self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
         self._held: list[Proposal] = []  # have no trial yet: the baseline has not settled, or all of `max_trials` are given away
@@ -131,7 +130,8 @@ class Campaign:
     def _open(self, event: Opened) -> list[Effect]:
         self._comparability.begin(time_budgeted=event.time_budgeted)
         self._race.begin(event.progress_metric, self.log.direction, checkpoints=event.checkpoints)
-        self._source_of[-1], self._needed = event.source_hash, event.progress_metric if self.watches else ""
+        self._numbering.begin(event.source_hash)
+        self._needed = event.progress_metric if self.watches else ""
         return self._submit(
             Proposal(params=event.defaults, source="baseline", rationale="the user's own files with the defaults")
         )
@@ -239,21 +239,11 @@ class Campaign:
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal) -> list[Effect]:
-        number, self._numbers = self._numbers, self._numbers + 1
-        root = number if proposal.repeat_of is None else proposal.repeat_of
-        repeat = self._measured[root] = self._measured.get(root, -1) + 1
-        parent = self._source_of[-1 if proposal.parent is None else proposal.parent]
-        try:
-            source = self._sources.derive(parent, proposal.patch)
-        except PatchError as error:
-            source, self._refusals[number] = parent, f"patch refused ({error.code}): {error}"
-        self._source_of[number] = source
-        trial = Trial(number=number, proposal=proposal, seed=trial_seed(self.settings.seed, repeat), source_hash=source)
-        return self._again(trial)
+        return self._again(self._numbering.trial(proposal))
 
     def _repeat(self, root: int) -> list[Effect]:
         first = self.log.view().find(root)
-        promised = self._numbers + (self._open_ask.count if self._open_ask is not None else 0)
+        promised = self._numbering.count + (self._open_ask.count if self._open_ask is not None else 0)
         if first is None or promised >= (self.settings.max_trials or math.inf):
             return []
         return self._submit(replace(first.trial.proposal, repeat_of=root, source=REPEAT, memo={}))
@@ -296,7 +286,7 @@ class Campaign:
         for grant in grants:
             trial = self._running[grant.key] = self._waiting.pop(grant.key)
             devices = {name: tuple(indices) for name, indices in grant.devices.items()}
-            refusal, ran_s = self._refusals.get(trial.number, ""), self._race.ran_s(trial.number)
+            refusal, ran_s = self._numbering.refusals.get(trial.number, ""), self._race.ran_s(trial.number)
             start = StartTrial(trial=trial, resources=grant.amounts, devices=devices, refusal=refusal, ran_s=ran_s)
             self.spending.follow(start)
             effects.append(start)
@@ -393,8 +383,8 @@ class Campaign:
 
     def _left(self) -> float:
         """How many trials may still be proposed."""
-        return math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbers
+        return math.inf if self.settings.max_trials is None else self.settings.max_trials - self._numbering.count
 
     def budget(self, elapsed_s: float) -> Budget:
         """What is left, as policies and the keep rule see it."""
-        return self.spending.budget(self.settings, self._numbers, elapsed_s)
+        return self.spending.budget(self.settings, self._numbering.count, elapsed_s)

@@ -12,7 +12,7 @@ from typing import Any
 from autoresearch_rl.controller.inbox import known_trial, put_request, waiting_requests
 from autoresearch_rl.controller.journal import storable
 from autoresearch_rl.controller.lineage import Lineage
-from autoresearch_rl.controller.status import Seen, read_campaign
+from autoresearch_rl.controller.seen import Seen, read_campaign
 from autoresearch_rl.errors import ConfigError, PatchError, Problem
 from autoresearch_rl.events import Opened
 from autoresearch_rl.space import SearchSpace
@@ -48,7 +48,7 @@ def enqueue(run_dir: Path, wish: Wish, command: str) -> str:
     request = {"request": "enqueue", "params": params, "parent": parent.number}
     request |= {"patch": wish.patch} if wish.patch else {}
     request |= {"rationale": wish.rationale} if wish.rationale else {}
-    given = seen.waiting.numbers + len(seen.waiting.held) + len(waiting_requests(run_dir)) + 1
+    given = seen.tally.waiting.numbers + len(seen.tally.waiting.held) + len(waiting_requests(run_dir)) + 1
     live = put_request(run_dir, request)
     what = [f"{name}={value}" for name, value in params.items() if parent.proposal.params.get(name) != value]
     what += ["its source patched"] if wish.patch else []
@@ -134,8 +134,6 @@ def _fate(run_dir: Path, seen: Seen, command: str, *, given: int, live: bool) ->
         )
     if live:
         return "The campaign takes it up within a second; it starts before all that waits."
-    if seen.stop is not None and not seen.stop.interrupted:
-        return (
-            f"It waits in the inbox: the campaign has ended ({seen.stop.reason}); `{resume}` takes it up, with that limit raised."
-        )
+    if seen.tally.stop is not None and not seen.tally.stop.interrupted:
+        return f"It waits in the inbox: the campaign has ended ({seen.tally.stop.reason}); `{resume}` takes it up, with that limit raised."
     return f"It waits in the inbox: no controller runs in {run_dir}; `{resume}` takes it up."

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from autoresearch_rl.controller.activity import Note, note_of, reached
+from autoresearch_rl.controller.activity import reached
+from autoresearch_rl.controller.inbox import known_trial
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.keep import REPEAT
 from autoresearch_rl.controller.lineage import Lineage
-from autoresearch_rl.controller.status import Seen, follow
+from autoresearch_rl.controller.seen import Seen, follow
 from autoresearch_rl.errors import JournalError, PatchError
 from autoresearch_rl.events import (
     AskPolicy,
@@ -23,13 +26,13 @@ from autoresearch_rl.events import (
     OrderTrial,
     Paused,
     Proposed,
-    Requested,
     Resumed,
     SettledEvent,
     Spare,
     StartTrial,
 )
 from autoresearch_rl.joining import joined
+from autoresearch_rl.telemetry.tally import Note
 from autoresearch_rl.telemetry.text import first_line, number
 from autoresearch_rl.trial import Decision, Outcome, ParamValue, Proposal, Settled, Status
 from autoresearch_rl.waiting import Waiting, Waits
@@ -97,9 +100,6 @@ class Story:
                 self._say(entry, f"paused{at}")
             case SettledEvent(number=trial) if trial == self.number:
                 self._settle(entry, entry.record)
-            case Incomparable(number=trial, reason=reason, then=then) if trial == self.number:
-                self._again = then == "again"
-                self._say(entry, f"{'to be measured again, alone: ' if self._again else ''}{reason}")
             case Decide(decision=decision):
                 self._led = decision.candidate if decision.leads else self._led
                 if decision.candidate == self.candidate:
@@ -172,7 +172,8 @@ class Explained:
         trial = self.story.number
         if self.settled is not None:
             return "settled"
-        return "running" if trial in self.seen.running else "paused" if trial in self.seen.paused else "waiting"
+        tally = self.seen.tally
+        return "running" if trial in tally.running else "paused" if trial in tally.paused else "waiting"
 
     @property
     def cost(self) -> Outcome:
@@ -190,21 +191,18 @@ def explain(run_dir: Path, trial: int) -> Explained:
     """Reads a campaign's journal for one trial. Raises JournalError where it is missing, broken, or has no such trial."""
     entries = list(read(run_dir))
     seen = follow(entries, run_dir)
-    numbers = seen.waiting.numbers
-    if not 0 <= trial < numbers:
-        held = f", and {len(seen.waiting.held)} proposals have no trial yet" if seen.waiting.held else ""
-        raise JournalError(f"{run_dir} has no trial {trial}: they go from 0 to {numbers - 1}{held}")
-    waits = seen.waiting.trials.get(trial)
-    proposal = _proposal(seen, trial, waits)
+    known = seen.tally.waiting
+    if not 0 <= trial < known.numbers:
+        held = f", and {len(known.held)} proposals have no trial yet" if known.held else ""
+        raise JournalError(f"{run_dir} has no trial {trial}: they go from 0 to {known.numbers - 1}{held}")
+    proposal = _proposal(seen, trial)
     story = Story(number=trial, candidate=_root(trial, proposal))
-    waiting, notes = Waiting(), list[Note]()
+    waiting = Waiting()
     for entry in entries:
         story.take(entry, waiting.feed(entry) or waiting.trials.get(trial))
-        if isinstance(entry.record, Requested) and entry.record.request == "note":
-            notes.append(note_of(entry.record, entry))
     begun_s = story.proposed.since_s if story.proposed is not None else 0.0
     ended_s = story.happened[-1][0] if story.done else seen.elapsed_s
-    near = [note for note in notes if begun_s - _NEAR_S <= note.elapsed_s <= ended_s + _NEAR_S]
+    near = [note for note in seen.tally.notes if begun_s - _NEAR_S <= note.elapsed_s <= ended_s + _NEAR_S]
     return Explained(seen=seen, story=story, proposal=proposal, notes=near, run_dir=run_dir)
 
 
@@ -300,7 +298,7 @@ def _cost(explained: Explained) -> dict[str, Any]:
 
 def _candidate(explained: Explained) -> dict[str, Any]:
     """The candidate that it belongs to, with all of its measurements."""
-    story, history = explained.story, explained.seen.log.view()
+    story, history, tally = explained.story, explained.seen.log.view(), explained.seen.tally
     candidate = history.candidate(story.candidate)
     pending = [t for t in history.pending if story.candidate in (t.number, t.proposal.repeat_of)]
     measured = [
@@ -308,9 +306,9 @@ def _candidate(explained: Explained) -> dict[str, Any]:
         for s in (candidate.trials if candidate is not None else ())
     ]
     waiting = [
-        {"trial": t.number, "seed": t.seed, "status": "paused" if t.number in explained.seen.paused else "running", "score": None}
+        {"trial": t.number, "seed": t.seed, "status": "paused" if t.number in tally.paused else "running", "score": None}
         for t in pending
-        if t.number in explained.seen.running or t.number in explained.seen.paused
+        if t.number in tally.running or t.number in tally.paused
     ]
     return {
         "number": story.candidate,
@@ -327,15 +325,10 @@ def patch_of(explained: Explained) -> tuple[str, str]:
     if not proposal.patch:
         return "", ""
     history = explained.seen.log.view()
-
-    def proposal_of(number: int) -> Proposal:
-        return _proposal(explained.seen, number, explained.seen.waiting.trials.get(number))
-
     try:
         parent = proposal.parent if history.find(0) is not None else None
-        return Lineage(explained.run_dir, explained.seen.opened, proposal_of).changes(
-            Proposal(params={}, patch=proposal.patch, parent=parent)
-        ), ""
+        lineage = Lineage(explained.run_dir, explained.seen.opened, partial(_proposal, explained.seen))
+        return lineage.changes(Proposal(params={}, patch=proposal.patch, parent=parent)), ""
     except PatchError as error:
         return proposal.patch, f"patch refused ({error.code}): {error}"
 
@@ -374,18 +367,14 @@ def _root(trial: int, proposal: Proposal) -> int:
     return trial if proposal.repeat_of is None else proposal.repeat_of
 
 
-def _proposal(seen: Seen, trial: int, waits: Waits | None) -> Proposal:
+def _proposal(seen: Seen, trial: int) -> Proposal:
     """The proposal of a trial, also of one that has never started."""
-    history = seen.log.view()
-    settled = history.find(trial)
-    if settled is not None:
-        return settled.trial.proposal
-    for pending in history.pending:
-        if pending.number == trial:
-            return pending.proposal
+    with suppress(ValueError):
+        return known_trial(trial, seen.log.view()).proposal
+    waits = seen.tally.waiting.trials.get(trial)
     if waits is not None and waits.proposal is not None:
         return waits.proposal
     if waits is not None and waits.repeat_of is not None:
-        first = _proposal(seen, waits.repeat_of, None)
+        first = _proposal(seen, waits.repeat_of)
         return Proposal(params=first.params, patch=first.patch, parent=first.parent, repeat_of=waits.repeat_of, source=REPEAT)
     return Proposal(params=seen.opened.defaults, source="baseline", rationale="the user's own files with the defaults")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.explain import explain, summary
-from autoresearch_rl.controller.keeping import REPEAT
+from autoresearch_rl.controller.keep import REPEAT
 from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings
 from autoresearch_rl.waiting import PERSON
 

@@ -7,7 +7,8 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import pairwise
 
-from autoresearch_rl.trial import Candidate, History
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Candidate
 
 _NEGLIGIBLE = 1e-6  # chance of a gap below which the rest is not summed: the top is enough, however many trials there are
 
@@ -44,7 +45,7 @@ class ExpectedGain:
         if len(history) == self._seen:
             return self._reason
         for settled in history.last(len(history) - self._seen):
-            self._take(history, settled.trial.number, settled.trial.proposal.repeat_of)
+            self._take(history, settled.trial.candidate)
         self._seen = len(history)
         self._reason = self._judge()
         return self._reason
@@ -67,8 +68,7 @@ class ExpectedGain:
         record = (before - best) * math.log1p(self._trials / self._count) / math.log(self._count / half)
         return (_tail(self._ranked, self._count, self._trials) + record) / 2 * self._reliability()
 
-    def _take(self, history: History, number: int, repeat_of: int | None) -> None:
-        root = number if repeat_of is None else repeat_of
+    def _take(self, history: History, root: int) -> None:
         if root not in self._places:
             self._places[root], self._count = self._count, self._count + 1
         candidate = history.candidate(root)

@@ -17,8 +17,9 @@ from typing import Any
 from autoresearch_rl.controller.journal import in_use, storable
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import Requested
+from autoresearch_rl.history import History
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import History, Trial
+from autoresearch_rl.trial import Trial
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = "inbox"

@@ -44,8 +44,9 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.telemetry import Sink
-from autoresearch_rl.trial import Decision, History, Outcome, Status
+from autoresearch_rl.trial import Decision, Outcome, Status
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.5

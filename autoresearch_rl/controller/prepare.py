@@ -31,12 +31,10 @@ class Prepared:
     Attributes:
         path: Holds `data/` (for training), `test/` (for predict only) and `private/` (for the evaluator only).
         hashes: SHA-256 of each of the three.
-        built: Whether they were built just now, rather than found.
     """
 
     path: Path
     hashes: Mapping[str, str]
-    built: bool = False
 
     @property
     def data(self) -> Path:
@@ -95,7 +93,7 @@ def prepare(task: Task, local: Target, root: Path, *, announce: Callable[[str], 
             raise EvaluatorError(
                 f"{' '.join(task.prepare_cmd or ())} built other data than before with the same seed; make it deterministic"
             )
-        return Prepared(path=folder, hashes=hashes, built=True)
+        return Prepared(path=folder, hashes=hashes)
 
 
 def _manifest(folder: Path) -> dict[str, str] | None:

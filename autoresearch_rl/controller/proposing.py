@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from autoresearch_rl.controller.journal import storable
-from autoresearch_rl.controller.settings import Settings, ask_seed
+from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import PolicyError
 from autoresearch_rl.events import AskPolicy, Proposed
-from autoresearch_rl.policy import Policy
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask, Policy
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Ask, Budget, History, LlmReply, LlmRequest, Proposal
+from autoresearch_rl.trial import Budget, LlmReply, LlmRequest, Proposal
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Proposer:
         """Asks the policy now. Never raises: an exception of the policy becomes `Proposed.error`."""
         import numpy as np
 
-        rng = np.random.default_rng(ask_seed(self.settings.seed, effect.ask))
+        rng = np.random.default_rng((self.settings.seed, effect.ask))
         ask = Ask(history=history, count=effect.count, rng=rng, budget=budget, complete=_no_model)
         try:
             proposals = tuple(self.policy.propose(ask))

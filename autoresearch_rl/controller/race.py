@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from autoresearch_rl.controller.cancelling import CancelRule, Judge
+from autoresearch_rl.controller.cancel import CancelRule, Judge
 from autoresearch_rl.controller.curve import CurveBuilder
 from autoresearch_rl.events import OrderTrial, Spare
+from autoresearch_rl.history import History
 from autoresearch_rl.joining import joined
-from autoresearch_rl.trial import Curve, Direction, History, Outcome, Progress, Settled, Trial
+from autoresearch_rl.trial import Curve, Direction, Outcome, Progress, Settled, Trial
 
 
 class Race:

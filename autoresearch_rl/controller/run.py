@@ -38,10 +38,11 @@ from autoresearch_rl.controller.verdict import Guard
 from autoresearch_rl.controller.workspace import attempt_folder, last_sign_of_life, lay_out_all
 from autoresearch_rl.errors import ConfigError, EvaluatorError, Problem
 from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Requested, Resumed, StopCampaign, Terms
+from autoresearch_rl.history import History
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
 from autoresearch_rl.telemetry.fanout import FanOut
-from autoresearch_rl.trial import History, Trial
+from autoresearch_rl.trial import Trial
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 20.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from autoresearch_rl.controller.cancelling import CancelRule
-from autoresearch_rl.controller.keeping import KeepRule
-from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.controller.cancel import CancelRule
+from autoresearch_rl.controller.checking import check_values, counts
+from autoresearch_rl.controller.keep import KeepRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,60 +72,34 @@ class Settings:
     def __post_init__(self) -> None:
         """Raises ConfigError naming each value that makes no sense."""
         object.__setattr__(self, "resources", dict(self.resources or {}))  # null in YAML, so that it can be overridden whole
-        wrong = [
-            (name, rule)
-            for name, legal, rule in (
-                ("seed", self._counts(self.seed), "a whole number from 0"),
-                ("control_share", 0 <= self.control_share <= 1, "a share from 0 to 1"),
-                ("concurrency", self._counts(self.concurrency, 1), "a whole number from 1"),
-                ("max_trials", self.max_trials is None or self._counts(self.max_trials, 1), "a whole number from 1, or null"),
-                ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
-                ("max_gpu_s", self.max_gpu_s is None or self.max_gpu_s > 0, "a positive number of GPU-seconds, or null"),
-                ("max_usd", self.max_usd is None or self.max_usd > 0, "a positive number of USD, or null"),
-                ("max_tokens", self.max_tokens is None or self._counts(self.max_tokens, 1), "a whole number from 1, or null"),
-                ("max_trial_usd", self.max_trial_usd is None or self.max_trial_usd >= 0, "a number of USD from 0, or null"),
-                ("patience", self.patience is None or self._counts(self.patience, 1), "a whole number from 1, or null"),
-                ("min_gain", self.min_gain is None or self.min_gain > 0, "a positive number, or null"),
-                ("gain_trials", self._counts(self.gain_trials, 1), "a whole number from 1"),
-                ("max_failure_rate", 0 <= self.max_failure_rate <= 1, "between 0 and 1"),
-                ("failure_window", self._counts(self.failure_window, 1), "a whole number from 1"),
-                ("max_attempts", self._counts(self.max_attempts, 1), "a whole number from 1"),
-                ("lookahead", self.lookahead == "auto" or self._counts(self.lookahead), "`auto` or a whole number from 0"),
-                ("resources", all(amount >= 0 for amount in self.resources.values()), "amounts from 0 by name"),
-                ("resources", "trial" not in self.resources, "without `trial`, which is controller.concurrency"),
-                ("contention_tolerance", 0 <= self.contention_tolerance <= 1, "a share from 0 to 1"),
-                ("grace_s", self.grace_s >= 0, "seconds from 0"),
-                ("journal_sync", self.journal_sync in ("group", "each"), "`group` or `each`"),
-            )
-            if not legal
-        ]
-        if wrong:
-            raise ConfigError(
-                [
-                    Problem(
-                        code="controller-value",
-                        message=f"controller.{name} is {getattr(self, name)!r}.",
-                        remedy=f"It must be {rule}.",
-                    )
-                    for name, rule in wrong
-                ]
-            )
-
-    @staticmethod
-    def _counts(value: object, least: int = 0) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+        legal = (
+            ("seed", counts(self.seed, 0), "a whole number from 0"),
+            ("control_share", 0 <= self.control_share <= 1, "a share from 0 to 1"),
+            ("concurrency", counts(self.concurrency, 1), "a whole number from 1"),
+            ("max_trials", self.max_trials is None or counts(self.max_trials, 1), "a whole number from 1, or null"),
+            ("max_wall_s", self.max_wall_s is None or self.max_wall_s > 0, "a positive number of seconds, or null"),
+            ("max_gpu_s", self.max_gpu_s is None or self.max_gpu_s > 0, "a positive number of GPU-seconds, or null"),
+            ("max_usd", self.max_usd is None or self.max_usd > 0, "a positive number of USD, or null"),
+            ("max_tokens", self.max_tokens is None or counts(self.max_tokens, 1), "a whole number from 1, or null"),
+            ("max_trial_usd", self.max_trial_usd is None or self.max_trial_usd >= 0, "a number of USD from 0, or null"),
+            ("patience", self.patience is None or counts(self.patience, 1), "a whole number from 1, or null"),
+            ("min_gain", self.min_gain is None or self.min_gain > 0, "a positive number, or null"),
+            ("gain_trials", counts(self.gain_trials, 1), "a whole number from 1"),
+            ("max_failure_rate", 0 <= self.max_failure_rate <= 1, "between 0 and 1"),
+            ("failure_window", counts(self.failure_window, 1), "a whole number from 1"),
+            ("max_attempts", counts(self.max_attempts, 1), "a whole number from 1"),
+            ("lookahead", self.lookahead == "auto" or counts(self.lookahead, 0), "`auto` or a whole number from 0"),
+            ("resources", all(amount >= 0 for amount in self.resources.values()), "amounts from 0 by name"),
+            ("resources", "trial" not in self.resources, "without `trial`, which is controller.concurrency"),
+            ("contention_tolerance", 0 <= self.contention_tolerance <= 1, "a share from 0 to 1"),
+            ("grace_s", self.grace_s >= 0, "seconds from 0"),
+            ("journal_sync", self.journal_sync in ("group", "each"), "`group` or `each`"),
+        )
+        check_values(
+            "controller", *((name, getattr(self, name), fits, rule) for name, fits, rule in legal), code="controller-value"
+        )
 
     @property
     def capacity(self) -> dict[str, float]:
         """Capacity of the pool: the machine's resources, and `trial`, the number of trials at a time."""
         return {"trial": float(self.concurrency), **self.resources}
-
-
-def trial_seed(campaign_seed: int, repeat: int) -> int:
-    """`AR_SEED` of the `repeat`-th measurement (from 0) of every candidate: 31 bits, the same for all, so that they are paired."""
-    return int.from_bytes(hashlib.sha256(f"trial {campaign_seed} {repeat}".encode()).digest()[:4], "big") >> 1
-
-
-def ask_seed(campaign_seed: int, ask: int) -> tuple[int, int]:
-    """Seed sequence of the random stream of one ask."""
-    return campaign_seed, ask

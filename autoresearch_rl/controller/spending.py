@@ -10,9 +10,10 @@ from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import Problem
 from autoresearch_rl.events import Incomparable, Record, StartTrial, Terms
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.metering import LIMITS, MICRO, UNITS, Amounts, Meter, of_limit, shown
 from autoresearch_rl.task import Task
-from autoresearch_rl.trial import Budget, HistoryLog
+from autoresearch_rl.trial import Budget
 
 _USED = {"usd": "spent", "gpu_s": "used", "tokens": "used"}
 

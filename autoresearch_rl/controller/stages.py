@@ -150,8 +150,8 @@ class _Attempt:
 
     def outcome(self) -> Outcome:
         task = self.stages.task
-        end = self._untrusted("train") or self._seal_model() or (self._untrusted("predict") if task.predict_cmd else None)
-        end = end or self._seal_outputs()
+        end = self._untrusted("train") or self._seal("model", self.space.seal_model)
+        end = end or (self._untrusted("predict") if task.predict_cmd else None) or self._seal("output", self.space.seal_outputs)
         if end is None:
             self.lease.release()
             held = tuple(name for name in self.start.resources if name in task.resources)  # what it asked 0 of it does not hold
@@ -198,18 +198,11 @@ class _Attempt:
         curve = self.curve.build()
         return not curve.steps or (curve.step_target is not None and curve.steps[-1] >= curve.step_target)
 
-    def _seal_model(self) -> Outcome | None:
+    def _seal(self, what: str, seal: Callable[[Task], Mapping[str, str]]) -> Outcome | None:
         try:
-            self.sealed |= self.space.seal_model(self.stages.task)
+            self.sealed |= seal(self.stages.task)
         except SealError as error:
-            return Outcome(status=Status.FAILED, message=f"model refused ({error.code}): {error}")
-        return None
-
-    def _seal_outputs(self) -> Outcome | None:
-        try:
-            self.sealed |= self.space.seal_outputs(self.stages.task)
-        except SealError as error:
-            return Outcome(status=Status.FAILED, message=f"output refused ({error.code}): {error}")
+            return Outcome(status=Status.FAILED, message=f"{what} refused ({error.code}): {error}")
         return None
 
     def _evaluate(self) -> Outcome:

@@ -9,7 +9,8 @@ from typing import Protocol
 from autoresearch_rl.controller.gain import ExpectedGain
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.events import StopCampaign
-from autoresearch_rl.trial import History, Outcome, Status
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Outcome, Status
 
 _SPARE_TIME = 1.25  # that paused trials get at the end, over what they are expected to need
 _FAILURES = {Status.FAILED, Status.TIMEOUT, Status.REJECTED, Status.TAMPERED}

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from autoresearch_rl.trial import Ask, Proposal
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, LlmReply, LlmRequest, Proposal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a policy is asked.
+
+    Attributes:
+        history: Everything settled and pending as of now.
+        count: How many proposals could start.
+        rng: Random stream derived from (campaign seed, ask number); the only source of randomness for a policy.
+        budget: What is left to spend.
+        complete: The only way to a language model; metered and recorded by the controller. Raises `PolicyError` where none is configured.
+    """
+
+    history: History
+    count: int
+    rng: np.random.Generator
+    budget: Budget
+    complete: Callable[[LlmRequest], LlmReply]
 
 
 class Policy(Protocol):

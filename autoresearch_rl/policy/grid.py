@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain
 
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.tried import Tried, require_at_least, require_parameters
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Ask, Params, Proposal
+from autoresearch_rl.trial import Params, Proposal
 
 
 class Grid:

@@ -15,10 +15,12 @@ from functools import cache, partial
 from typing import Any
 
 from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.history import History
 from autoresearch_rl.parameter import Choice, Parameter, Range
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.tried import Taken, Tried, parent_of, require_at_least, require_parameters, untried
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Ask, Curve, History, Params, ParamValue, Proposal, Status
+from autoresearch_rl.trial import Curve, Params, ParamValue, Proposal, Status
 
 _WHOLE = 10**6
 _DRAWS = 20  # tries to find a cell that was not measured yet, before one is drawn at random

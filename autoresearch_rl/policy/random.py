@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.tried import Tried, require_parameters, untried
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Ask, Proposal
+from autoresearch_rl.trial import Proposal
 
 
 class Random:

@@ -8,10 +8,12 @@ from itertools import chain
 from typing import Any
 
 from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.history import History
 from autoresearch_rl.parameter import Range
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.tried import parent_of, require_at_least
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Ask, History, Params, ParamValue, Proposal, Status
+from autoresearch_rl.trial import Params, ParamValue, Proposal, Status
 
 
 class Static:
@@ -77,8 +79,7 @@ class Static:
         settled = (s.trial for s in history.settled if s.outcome.status is not Status.LOST)
         for trial in chain(settled, history.pending):
             if trial.proposal.patch == self._patch if self._patch else trial.source_hash == source:
-                root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-                measured.setdefault(self._space.canonical(trial.proposal.params), []).append(root)
+                measured.setdefault(self._space.canonical(trial.proposal.params), []).append(trial.candidate)
         return measured
 
 

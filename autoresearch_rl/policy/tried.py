@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from autoresearch_rl.errors import ConfigError, Problem
+from autoresearch_rl.history import History
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import History, ParamValue, Settled, Status, Trial
+from autoresearch_rl.trial import ParamValue, Settled, Status, Trial
 
 if TYPE_CHECKING:
     import numpy as np

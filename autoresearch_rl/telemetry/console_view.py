@@ -17,7 +17,7 @@ from autoresearch_rl.events import Opened
 from autoresearch_rl.telemetry.tally import Row, Running, Tally
 from autoresearch_rl.telemetry.text import duration, first_line, number, printable, settings, steps
 from autoresearch_rl.trial import Status
-from autoresearch_rl.waiting import PERSON, Waits
+from autoresearch_rl.waiting import PERSON
 
 _NARROW = 90
 _LISTED = 6
@@ -144,16 +144,18 @@ def _running(running: Sequence[Running], opened: Opened, view: View) -> Renderab
         cells: list[RenderableType] = [str(run.trial.number), _text(run.stage or "starting"), _own_bar(run), number(value)]
         if not narrow:
             cells.append(duration(view.now_s - run.begun_s))
-            cells.append(_text(_marks(run) + settings(run.trial.proposal.params, opened.defaults), "dim"))
+            cells.append(_text(_marks(run, view.tally) + settings(run.trial.proposal.params, opened.defaults), "dim"))
         found.add_row(*cells)
     return found
 
 
-def _marks(run: Running) -> str:
+def _marks(run: Running, tally: Tally) -> str:
     """What sets an attempt apart from others that run."""
     proposal = run.trial.proposal
     marks = [f"repeats {proposal.repeat_of}"] if proposal.repeat_of is not None else []
-    marks += ["control group"] if run.spared else [f"told to {run.order.kind}"] if run.order is not None else []
+    marks += (
+        ["control group"] if run.trial.number in tally.spared else [f"told to {run.order.kind}"] if run.order is not None else []
+    )
     marks += ["a person's"] if proposal.source == PERSON and not marks else []
     marks += [f"attempt {run.trial.attempt}"] if run.trial.attempt > 1 else []
     return f"[{', '.join(marks)}] " if marks else ""
@@ -162,9 +164,9 @@ def _marks(run: Running) -> str:
 def _aside(tally: Tally) -> list[str]:
     """A line on what waits and one on what is paused, where there is any."""
     found = []
-    waiting = sorted(tally.waiting.trials.values(), key=lambda waits: not _is_of_a_person(waits))
+    waiting = tally.waiting.in_order()
     if waiting or tally.waiting.held:
-        said = [f"{waits.number} (a person's)" if _is_of_a_person(waits) else str(waits.number) for waits in waiting[:_LISTED]]
+        said = [f"{waits.number} (a person's)" if waits.is_of_a_person else str(waits.number) for waits in waiting[:_LISTED]]
         said += [f"{len(waiting) - _LISTED} more"] if len(waiting) > _LISTED else []
         said += [f"{len(tally.waiting.held)} without a trial yet"] if tally.waiting.held else []
         found.append(f"waiting: {', '.join(said)}")
@@ -174,10 +176,6 @@ def _aside(tally: Tally) -> list[str]:
         said += [f"{len(paused) - _LISTED} more"] if len(paused) > _LISTED else []
         found.append(f"paused: {', '.join(said)}")
     return found
-
-
-def _is_of_a_person(waits: Waits) -> bool:
-    return waits.proposal is not None and waits.proposal.source == PERSON
 
 
 def _at(run: Running) -> str:

@@ -13,6 +13,8 @@ from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.telemetry.text import first_line, number, settings
 from autoresearch_rl.trial import ParamValue, Status
 
+_NOTES = 20
+
 
 def about(opened: Opened) -> str:
     """What an experiment holds, as its first campaign has it."""
@@ -33,7 +35,9 @@ def summary(tally: Tally, best: Mapping[str, ParamValue]) -> str:
     if tally.best is not None:
         parts.append(block("\n".join(settings({name: value}) for name, value in best.items())))
     if tally.notes:
-        parts.append("Notes:\n" + "\n".join(f"- {_inline(f'{at[:19]} {first_line(text)}')}" for at, text in tally.notes))
+        parts.append(
+            "Notes:\n" + "\n".join(f"- {_inline(f'{note.at[:19]} {first_line(note.text)}')}" for note in tally.notes[-_NOTES:])
+        )
     return "\n\n".join(part for part in parts if part)
 
 

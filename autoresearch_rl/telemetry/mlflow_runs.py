@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from autoresearch_rl.events import (
     Decide,
@@ -31,14 +31,14 @@ from autoresearch_rl.events import (
     SettledEvent,
     StopCampaign,
 )
-from autoresearch_rl.telemetry import mlflow_database, mlflow_notes, mlflow_values
+from autoresearch_rl.telemetry import mlflow_notes, mlflow_values
+from autoresearch_rl.telemetry.mlflow_store import Store
 from autoresearch_rl.telemetry.mlflow_values import Point, millis
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.telemetry.text import first_line, number
 from autoresearch_rl.trial import Decision, Params, Status, Trial
 
 Models = Literal["kept", "all", "none"]
-_MOST_METRICS, _MOST_OTHERS = 1000, 100
 _ENDS = {Status.OK: "FINISHED", Status.CANCELLED: "KILLED", Status.LOST: "KILLED"}
 
 
@@ -74,14 +74,12 @@ class RunWriter:
         self._reports: dict[int, list[Point]] = {}
         self._parent_points: list[Point] = []
         self._parent_tags: dict[str, str] = {}
-        self._experiment_id = self._parent = ""
+        self._parent = ""
 
     def connect(self) -> None:
         """Opens the store; a database that MLflow has not seen before is migrated now."""
-        from mlflow.tracking import MlflowClient
-
-        self._client: Any = MlflowClient(self._uri)
-        self._client.search_experiments(max_results=1)
+        self._store = Store(self._uri)
+        self._client = self._store.client
 
     def take(self, entry: Entry) -> None:
         """Takes an entry; what need not be written at once waits for `flush`."""
@@ -110,7 +108,7 @@ class RunWriter:
             case Decide(decision=decision):
                 self._decide(decision, row)
             case Requested(request="note"):
-                noted = {"note": self._tally.notes[-1][1], "mlflow.note.content": self._summary()}
+                noted = {"note": self._tally.notes[-1].text, "mlflow.note.content": self._summary()}
                 self._parent_tags |= mlflow_values.tags(noted)
             case Resumed():
                 self._client.update_run(self._parent, status="RUNNING")
@@ -124,9 +122,11 @@ class RunWriter:
         for running in self._tally.running.values():
             run = self._run_of(running.trial, running.at, {"mlflow.runName": f"{running.trial.number:04d}"})
             if run.attempt == running.trial.attempt and not run.ended:
-                self._log(run.id, points=self._reports.pop(running.trial.number, ()), params=self._params_of(run, running.trial))
+                self._store.log(
+                    run.id, points=self._reports.pop(running.trial.number, ()), params=self._params_of(run, running.trial)
+                )
         if self._parent:
-            self._log(self._parent, points=self._parent_points, tags=self._parent_tags)
+            self._store.log(self._parent, points=self._parent_points, tags=self._parent_tags)
         self._parent_points, self._parent_tags = [], {}
 
     def close(self) -> None:
@@ -140,8 +140,8 @@ class RunWriter:
 
     # ---------------------------------------------------------------- the campaign's run
     def _open(self, opened: Opened, at: str) -> None:
-        self._experiment_id = self._find_experiment(self._experiment or opened.task, opened)
-        found = self._search(f"tags.`arrl.key` = '{opened.campaign}'")
+        self._store.open(self._experiment or opened.task, mlflow_notes.about(opened))
+        found = self._store.runs(f"tags.`arrl.key` = '{opened.campaign}'")
         facts = {  # shown in this order
             "task": opened.task,
             **opened.tags,
@@ -155,10 +155,10 @@ class RunWriter:
             "mlflow.parentRunId": opened.tags.get("sweep_run"),
             "mlflow.runName": f"{opened.tags.get('policy', 'campaign')} seed {opened.seed} {opened.campaign[-6:]}",
         }
-        self._parent = found[0].info.run_id if found else self._create(at, facts)
+        self._parent = found[0].info.run_id if found else self._store.create(at, facts)
         if found:
             self._client.update_run(self._parent, status="RUNNING")
-            for run in self._search(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
+            for run in self._store.runs(f"tags.`mlflow.parentRunId` = '{self._parent}'"):
                 trial, tags = run.data.tags["arrl.key"].rpartition("/")[2], run.data.tags
                 ended = run.info.status != "RUNNING"
                 self._runs[int(trial)] = _Run(run.info.run_id, int(tags["attempt"]), ended, model=ended and "model" in tags)
@@ -169,7 +169,7 @@ class RunWriter:
             "policy": opened.tags.get("policy", ""),
             **{f"capacity.{key}": f"{value:g}" for key, value in opened.capacity.items()},
         }
-        self._log(self._parent, params=mlflow_values.params(params))
+        self._store.log(self._parent, params=mlflow_values.params(params))
         if not found and opened.config:
             self._client.log_text(self._parent, mlflow_values.encodable(opened.config), "config.yaml")
 
@@ -201,13 +201,13 @@ class RunWriter:
         if run is not None and run.paused and run.attempt < trial.attempt:
             run.attempt, run.paused = trial.attempt, False
             again = {"attempt": trial.attempt, "status": "running", "message": "", "mlflow.runName": f"{trial.number:04d}"}
-            self._log(run.id, tags=mlflow_values.tags(again))
+            self._store.log(run.id, tags=mlflow_values.tags(again))
             self._client.update_run(run.id, status="RUNNING")
         if run is not None and run.attempt >= trial.attempt:
             return run
         if run is not None:
             self._client.delete_run(run.id)
-        run = self._runs[trial.number] = _Run(self._create(begun_at, {**self._facts(trial), **facts}), trial.attempt)
+        run = self._runs[trial.number] = _Run(self._store.create(begun_at, {**self._facts(trial), **facts}), trial.attempt)
         return run
 
     def _params_of(self, run: _Run, trial: Trial) -> dict[str, str]:
@@ -258,7 +258,7 @@ class RunWriter:
         points = [(mlflow_values.name(name), value, ended_ms, 0) for name, value in final.items() if math.isfinite(value)]
         points += mlflow_values.points(row.curve if run.continued else outcome.curve, millis(row.begun_at))
         tags = mlflow_values.tags(facts) if run is before else {}
-        self._log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
+        self._store.log(run.id, points=points, params=self._params_of(run, trial), tags=tags)
         self._upload(run, trial.number, outcome.artifacts, row.said)
         self._client.set_terminated(run.id, _ENDS.get(outcome.status, "FAILED"), ended_ms)
         run.ended = True
@@ -275,7 +275,7 @@ class RunWriter:
         run.paused = True
         facts = {"status": "paused", "message": record.part.message, "mlflow.runName": f"{record.number:04d} paused"}
         points = [*mlflow_values.points(record.part.curve, millis(paused.at))]
-        self._log(run.id, points=points, params=self._params_of(run, paused.trial), tags=mlflow_values.tags(facts))
+        self._store.log(run.id, points=points, params=self._params_of(run, paused.trial), tags=mlflow_values.tags(facts))
         self._client.update_run(run.id, status="SCHEDULED")
 
     def _lose(self, record: SettledEvent | Incomparable, status: str, message: str, at: str) -> None:
@@ -283,7 +283,7 @@ class RunWriter:
         run = self._runs.get(record.number)
         if run is not None and run.attempt == record.attempt and not run.ended:
             facts = {"status": status, "message": message, "mlflow.runName": f"{record.number:04d} {status}"}
-            self._log(run.id, tags=mlflow_values.tags(facts))
+            self._store.log(run.id, tags=mlflow_values.tags(facts))
             self._client.set_terminated(run.id, "KILLED", millis(at))
 
     def _decide(self, decision: Decision, row: Row | None) -> None:
@@ -295,7 +295,7 @@ class RunWriter:
         if run is None or (row is not None and row.trial.number == number_):
             return
         facts = {"decision": decision.verdict, "reason": decision.reason, "mlflow.runName": f"{number_:04d} {decision.verdict}"}
-        self._log(run.id, tags=mlflow_values.tags(facts))
+        self._store.log(run.id, tags=mlflow_values.tags(facts))
         self._upload_model(run, number_, decision.verdict)
 
     def _upload(self, run: _Run, trial: int, artifacts: Mapping[str, str], verdict: str) -> None:
@@ -318,65 +318,8 @@ class RunWriter:
         wanted = self._models == "all" or (self._models == "kept" and verdict == "keep")
         if wanted and not run.model and folder.is_dir() and not folder.is_symlink() and any(folder.iterdir()):
             self._client.log_artifacts(run.id, str(folder), "model")
-            self._log(run.id, tags={"model": "model"})
+            self._store.log(run.id, tags={"model": "model"})
             run.model = True
 
     def _attempt_folder(self, trial: int, attempt: int) -> Path:
         return self._run_dir / "trials" / f"{trial:04d}" / str(attempt)
-
-    # ---------------------------------------------------------------- MLflow
-    def _find_experiment(self, name: str, opened: Opened) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                facts = mlflow_values.tags({"mlflow.note.content": mlflow_notes.about(opened)})
-                return str(self._client.create_experiment(name, artifact_location=self._artifacts(), tags=facts))
-            except Exception:  # another campaign may have made it meanwhile
-                found = self._client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-        if found.lifecycle_stage == "deleted":
-            raise ValueError(
-                f"experiment {name!r} is in MLflow's trash; restore it, or set telemetry.mlflow.experiment to another name"
-            )
-        return str(found.experiment_id)
-
-    def _artifacts(self) -> str | None:
-        """Beside the database; a server decides itself."""
-        path = mlflow_database.sqlite_path(self._uri)
-        return (path.parent / "mlartifacts").as_uri() if path is not None else None
-
-    def _search(self, query: str) -> list[Any]:
-        """All runs of the experiment that match."""
-        found: list[Any] = []
-        token = None
-        while True:
-            page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
-            found += page
-            token = page.token
-            if not token:
-                return found
-
-    def _create(self, at: str, facts: Mapping[str, object]) -> str:
-        tags = mlflow_values.tags(facts)
-        return str(self._client.create_run(self._experiment_id, start_time=millis(at), tags=tags).info.run_id)
-
-    def _log(
-        self,
-        run_id: str,
-        *,
-        points: Iterable[Point] = (),
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Writes in batches no larger than MLflow takes."""
-        from mlflow.entities import Metric, Param, RunTag
-
-        metrics = [Metric(*point) for point in points]
-        others = [Param(*item) for item in (params or {}).items()]
-        marks = [RunTag(*item) for item in (tags or {}).items()]
-        while metrics or others or marks:
-            # A batch holds a thousand items of all kinds together.
-            batch = others[:_MOST_OTHERS], marks[:_MOST_OTHERS], metrics[: _MOST_METRICS - 2 * _MOST_OTHERS]
-            self._client.log_batch(run_id, params=batch[0], tags=batch[1], metrics=batch[2])
-            others, marks, metrics = others[len(batch[0]) :], marks[len(batch[1]) :], metrics[len(batch[2]) :]

@@ -1,10 +1,10 @@
-"""What every sink needs to know of a campaign, followed entry by entry in constant time."""
+"""What every reader of a journal needs to know of its campaign, followed entry by entry in constant time."""
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from autoresearch_rl.events import (
     Decide,
@@ -14,6 +14,7 @@ from autoresearch_rl.events import (
     Opened,
     OrderTrial,
     Paused,
+    Progressed,
     Record,
     Released,
     Reported,
@@ -29,8 +30,6 @@ from autoresearch_rl.metering import Meter
 from autoresearch_rl.trial import Curve, Decision, Order, Outcome, Progress, Status, Trial
 from autoresearch_rl.waiting import Waiting, Waits
 
-_NOTES = 20
-
 
 @dataclass(slots=True, kw_only=True)
 class Running:
@@ -41,23 +40,40 @@ class Running:
         at: UTC time at which it started.
         begun_s: Active seconds of the campaign at which it started.
         submitted_s: At which it was proposed, or put back after a loss.
-        stage: Stage it is in, empty before the first.
+        stage: Stage it is in, empty before the first and where only the journal is followed.
         progress: Its latest report.
-        resources: What it holds.
+        released: What it has given back, as its untrusted stages are over.
         order: What it was told last.
-        spared: Whether the cancel rule would have cancelled it, but it is of the control group.
     """
 
-    trial: Trial
+    start: StartTrial
     slot: int
     at: str
     begun_s: float
     submitted_s: float
     stage: str = ""
     progress: Progress | None = None
-    resources: dict[str, float] = field(default_factory=dict)
+    released: tuple[str, ...] = ()
     order: Order | None = None
-    spared: bool = False
+
+    @property
+    def trial(self) -> Trial:
+        """The attempt."""
+        return self.start.trial
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What it holds."""
+        return {name: amount for name, amount in self.start.resources.items() if name not in self.released}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a person noted, and the UTC time at which it was written; `elapsed_s` when the campaign took it up."""
+
+    at: str
+    elapsed_s: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +111,14 @@ class Tally:
     """Follows one campaign. Entries before `Opened`, and such as were fed already, are to be left out: ask `is_new` first.
 
     Attributes:
-        opened: The first event, None before it.
+        opened: The first event, None before it, with the `max_trials` of the latest resume.
         stop: The last effect, None before it, and again after the campaign was resumed.
         running: Attempts that run, by trial number.
         paused: Attempts that wrote a checkpoint and wait to be taken up again, by trial number.
+        parts: What attempts came to from which a trial goes on, by number.
+        spared: Trials that the cancel rule would have cancelled, but that are of the control group.
         waiting: Trials that were proposed and have not started.
-        notes: What people noted last, as (UTC time, text).
+        notes: What people noted, the latest last.
         counts: Settled trials by status.
         leader: Number of the leading candidate, None before the first score.
         meter: What is spent.
@@ -112,15 +130,17 @@ class Tally:
         self.stop: StopCampaign | None = None
         self.running: dict[int, Running] = {}
         self.paused: dict[int, Running] = {}
+        self.parts: dict[int, list[Outcome]] = {}
+        self.spared: set[int] = set()
         self.counts: Counter[Status] = Counter()
         self.leader: int | None = None
         self.waiting = Waiting()
-        self.notes: deque[tuple[str, str]] = deque(maxlen=_NOTES)
+        self.notes: list[Note] = []
         self._next_seq = self._slots = 0
         self._free: list[int] = []
-        self._parts: dict[int, list[Outcome]] = {}
         self._totals: dict[int, float] = {}  # by candidate: sum of its scores
         self._repeats: Counter[int] = Counter()  # and how many there are beyond one; most have none
+        self._losses: Counter[int] = Counter()
         self._remarks: dict[int, list[Incomparable]] = {}
         self._held: Row | None = None
 
@@ -183,26 +203,34 @@ class Tally:
                 self.opened = record
             case Requested(request="note"):
                 said = record.arguments
-                self.notes.append((str(said.get("at") or entry.at), str(said.get("text", ""))))
-            case OrderTrial() | Spare():
-                told = self._running(record.number, record.attempt)
+                at, text = str(said.get("at") or entry.at), str(said.get("text", ""))
+                self.notes.append(Note(at=at, elapsed_s=entry.elapsed_s, text=text))
+            case OrderTrial():
+                told = self._running(record.number, record.attempt) or self.paused.get(record.number)
                 if told is not None:
-                    told.order, told.spared = record.order, told.spared or isinstance(record, Spare)
+                    told.order = record.order
+            case Spare():
+                self.spared.add(record.number)
             case Reported():
                 running = self._running(record.number, record.attempt)
                 if running is not None:
                     running.stage, running.progress = record.stage, record.progress or running.progress
+            case Progressed(progress=progress):
+                if record.number in self.running:
+                    self.running[record.number].progress = progress
             case Released():
-                for name in record.resources if record.number in self.running else ():
-                    self.running[record.number].resources.pop(name, None)
+                if record.number in self.running:
+                    self.running[record.number].released = record.resources
             case SettledEvent() | Paused():
                 self._leave(entry, record)
             case Incomparable():
                 self._remark(record)
             case StopCampaign():
                 self.stop = record
-            case Resumed():
+            case Resumed(limits=limits):
                 self.stop = None
+                if self.opened is not None and "max_trials" in limits:
+                    self.opened = replace(self.opened, max_trials=limits["max_trials"])
             case _:
                 pass
 
@@ -218,12 +246,11 @@ class Tally:
         paused = self.paused.pop(number, None)
         since_s = paused.submitted_s if paused is not None else entry.elapsed_s
         self.running[number] = Running(
-            trial=start.trial,
+            start=start,
             slot=heapq.heappop(self._free),
             at=entry.at,
             begun_s=entry.elapsed_s,
             submitted_s=since_s if waits is None else waits.since_s,
-            resources=dict(start.resources),
         )
 
     def _leave(self, entry: Entry, record: SettledEvent | Paused) -> None:
@@ -239,12 +266,14 @@ class Tally:
             return
         if isinstance(record, Paused):
             self.paused[number] = running
-            self._parts.setdefault(number, []).append(record.part)
+            self.parts.setdefault(number, []).append(record.part)
             return
-        outcome = joined(self._parts.pop(number, ()), record.outcome)
+        outcome = joined(self.parts.pop(number, ()), record.outcome)
         if record.outcome.status is Status.LOST and self.opened is not None and self.opened.checkpoints:
-            self._parts[number] = [outcome]  # the next attempt goes on from there
+            self.parts[number] = [outcome]  # the next attempt goes on from there
         if not record.interrupted:
+            if record.outcome.status is Status.LOST:
+                self._losses[number] += 1
             self._held = Row(
                 trial=running.trial,
                 outcome=replace(outcome, usage={**outcome.usage, **self.meter.ended}),
@@ -263,35 +292,31 @@ class Tally:
 
     def _decide(self, decision: Decision) -> Row | None:
         row, self._held = self._held, None
-        if row is not None and root(row.trial) != decision.candidate:
+        if row is not None and row.trial.candidate != decision.candidate:
             row, self._held = None, row
         if row is not None:
-            row = self._count(replace(row, decision=decision, outcome=_final(row.trial, row.outcome)))
+            row = self._count(replace(row, decision=decision, outcome=self._final(row)))
         if decision.leads:
             self.leader = decision.candidate
         return row
 
+    def _final(self, row: Row) -> Outcome:
+        """A trial that was lost as often as it may be has failed."""
+        if row.outcome.status is not Status.LOST:
+            return row.outcome
+        message = f"lost {self._losses[row.trial.number]} times, the last time: {row.outcome.message}"
+        return replace(row.outcome, status=Status.FAILED, message=message)
+
     def _count(self, row: Row | None) -> Row | None:
         if row is not None:
-            row = replace(row, outcome=remarked(row.outcome, self._remarks.pop(row.trial.number, ())))
+            if remarks := self._remarks.pop(row.trial.number, None):
+                row = replace(row, outcome=remarked(row.outcome, remarks))
             self.counts[row.outcome.status] += 1
             if row.outcome.score is not None:
-                candidate = root(row.trial)
+                candidate = row.trial.candidate
                 if candidate in self._totals:
                     self._totals[candidate] += row.outcome.score
                     self._repeats[candidate] += 1
                 else:
                     self._totals[candidate] = row.outcome.score
         return row
-
-
-def root(trial: Trial) -> int:
-    """Number of the candidate that a trial belongs to."""
-    return trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
-
-
-def _final(trial: Trial, outcome: Outcome) -> Outcome:
-    """A trial that was lost as often as it may be has failed."""
-    if outcome.status is not Status.LOST:
-        return outcome
-    return replace(outcome, status=Status.FAILED, message=f"lost {trial.attempt} times, the last time: {outcome.message}")

@@ -193,7 +193,7 @@ class FakeCampaign:
         return artifacts
 
     def _decide(self, trial: Trial, outcome: Outcome) -> Decision:
-        candidate = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        candidate = trial.candidate
         if outcome.score is None:
             return Decision(candidate=candidate, verdict="discard", reason=f"{outcome.status}: {self.hostile}")
         if outcome.score > self._best and trial.proposal.repeat_of is None:

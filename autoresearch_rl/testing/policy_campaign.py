@@ -10,22 +10,10 @@ from typing import Literal
 import numpy as np
 
 from autoresearch_rl.errors import PolicyError
-from autoresearch_rl.policy import Policy
+from autoresearch_rl.history import History, HistoryLog
+from autoresearch_rl.policy import Ask, Policy
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import (
-    Ask,
-    Budget,
-    Decision,
-    History,
-    HistoryLog,
-    LlmReply,
-    LlmRequest,
-    Outcome,
-    Params,
-    Proposal,
-    Status,
-    Trial,
-)
+from autoresearch_rl.trial import Budget, Decision, LlmReply, LlmRequest, Outcome, Params, Proposal, Status, Trial
 
 Objective = Callable[[Params], float | Outcome]
 
@@ -152,7 +140,7 @@ class _Campaign:
         self.log.settle(trial, outcome)
         view = self.log.view()
         leader = None if view.leader is None else view.candidate(view.leader)
-        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        root = trial.candidate
         mine = view.candidate(root)
         if mine is not None and mine.mean is not None:
             leads = leader is None or leader.mean is None or view.better(mine.mean, leader.mean)

@@ -22,11 +22,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 
-from autoresearch_rl.policy import Policy
+from autoresearch_rl.policy import Ask, Policy
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.policy_campaign import Asked, Fresh, Simulated, simulate, through_json
 from autoresearch_rl.testing.policy_process import as_text
-from autoresearch_rl.trial import Ask, Curve, Outcome, Params, Proposal, Status
+from autoresearch_rl.trial import Curve, Outcome, Params, Proposal, Status
 from autoresearch_rl.waiting import PERSON
 
 SPACES: Mapping[str, SearchSpace] = {

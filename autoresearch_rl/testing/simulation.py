@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.proposing import Proposer
@@ -16,6 +17,7 @@ from autoresearch_rl.events import (
     Entry,
     Event,
     Incomparable,
+    Opened,
     OrderTrial,
     Paused,
     Progressed,
@@ -25,7 +27,7 @@ from autoresearch_rl.events import (
     StartTrial,
     StopCampaign,
 )
-from autoresearch_rl.trial import Order, Outcome, Progress, Status
+from autoresearch_rl.trial import Order, Outcome, Params, Progress, Status
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -156,3 +158,9 @@ class Simulation:
         if order.kind == "pause":
             ended = Paused(number=number, attempt=attempt, part=made_up.part)
         self._later(self.now_s + (0.0 if kill else made_up.obeys_s), ended)
+
+
+def opening(source_hash: str = "", defaults: Params | None = None, *, metric: str = "loss", **fields: Any) -> Opened:
+    """The first event of a virtual campaign, which minimises `metric`; `fields` are others of `Opened`, or the same."""
+    names = {"campaign": "C", "task": "t", "metric": metric, "direction": "minimize", "progress_metric": metric, "config": ""}
+    return Opened(**{"seed": 0, "source_hash": source_hash, "defaults": defaults or {}, **names, **fields})

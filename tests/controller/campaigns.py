@@ -10,14 +10,16 @@ import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.journal import Blobs
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.events import Opened, StartTrial
+from autoresearch_rl.events import Opened, Record, StartTrial
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Curve, Direction, History, Order, Outcome, Proposal, Settled, Status
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
+from autoresearch_rl.trial import Curve, Direction, Order, Outcome, Proposal, Settled, Status
 
 SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 1.0}})
 FILES = {"train.py": "x = 1\n"}
@@ -97,15 +99,9 @@ def simulation(
     return Simulation(campaign, proposer, run_trial, **(driver or {}))
 
 
+def records(sim: Simulation, kind: type[Record]) -> list[Any]:
+    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
+
+
 def opened(sim: Simulation, tmp_path: Path, progress_metric: str = "loss") -> Opened:
-    return Opened(
-        campaign="C",
-        task="t",
-        metric="loss",
-        direction="minimize",
-        progress_metric=progress_metric,
-        config="",
-        seed=0,
-        source_hash=Sources(Blobs(tmp_path)).add(FILES),
-        defaults=SPACE.defaults,
-    )
+    return opening(Sources(Blobs(tmp_path)).add(FILES), SPACE.defaults, progress_metric=progress_metric)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import Finished, run
 from autoresearch_rl.controller.settings import Settings

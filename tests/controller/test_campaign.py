@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.forecasting import ForecastRule
-from autoresearch_rl.controller.keeping import StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.events import (
     AskPolicy,
     Decide,
@@ -28,15 +28,11 @@ from autoresearch_rl.events import (
 )
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
 from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Proposal, Status
-from tests.controller.campaigns import Condemning, Scripted, Uniform, heavy_tail, ok, opened, simulation
+from tests.controller.campaigns import Condemning, Scripted, Uniform, heavy_tail, ok, opened, records, simulation
 
 
 def play(sim: Simulation, tmp_path: Path) -> StopCampaign:
     return sim.run([opened(sim, tmp_path)])
-
-
-def records(sim: Simulation, kind: type[Any]) -> list[Any]:
-    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
 
 
 def most_at_once(sim: Simulation) -> int:

@@ -12,12 +12,12 @@ import pytest
 from autoresearch_rl.controller.comparability import check_hardware
 from autoresearch_rl.controller.resuming import replay
 from autoresearch_rl.errors import ConfigError
-from autoresearch_rl.events import Decide, Entry, Incomparable, Opened, Resumed, SettledEvent, StartTrial
+from autoresearch_rl.events import Decide, Entry, Incomparable, Resumed, SettledEvent, StartTrial
 from autoresearch_rl.joining import joined, remarked
 from autoresearch_rl.telemetry.ledger import Ledger
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import Conditions, Outcome, Proposal, Settled, StageSpan, Status, Trial
-from tests.controller.campaigns import ok, opened, simulation
+from tests.controller.campaigns import ok, opened, records, simulation
 
 BOX = "CPU X, 2 cores"
 
@@ -38,10 +38,6 @@ def budgeted(tmp_path: Path, runs: Mapping[tuple[int, int], FakeRun], *, binds: 
     fresh = simulation(tmp_path, by_attempt(runs), **{"max_trials": 4, **settings})
     assert replay(fresh.campaign, sim.entries) == []
     return sim
-
-
-def records(sim: Simulation, kind: type[Any]) -> list[Any]:
-    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
 
 
 def settled(sim: Simulation, number: int) -> Settled:
@@ -187,10 +183,7 @@ def test_parts_on_two_machines_are_a_class_of_their_own_and_contention_is_weight
 
 def resumed_on(now: Mapping[str, str], conditions: Conditions | None, *, binds: bool = True) -> None:
     """Checks the hardware of a campaign whose baseline was measured under `conditions`, opened on `CPU X` with two cores."""
-    event = Opened(
-        campaign="C", task="t", metric="loss", direction="minimize", progress_metric="loss", config="", seed=0,
-        hardware={"cpu": "CPU X", "cores": "2"}, time_budgeted=binds,
-    )  # fmt: skip
+    event = opening(hardware={"cpu": "CPU X", "cores": "2"}, time_budgeted=binds)
     start = StartTrial(trial=Trial(number=0, proposal=Proposal(params={}), seed=0))
     end = SettledEvent(number=0, attempt=1, outcome=ok(0.5, conditions=conditions))
     check_hardware(event, [Entry(seq=n, at="", elapsed_s=0.0, record=r) for n, r in enumerate((event, start, end))], now)

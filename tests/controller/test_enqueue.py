@@ -13,8 +13,10 @@ from autoresearch_rl.controller.resuming import replay
 from autoresearch_rl.controller.sources import source_hash
 from autoresearch_rl.errors import PolicyError
 from autoresearch_rl.events import OrderTrial, Paused, Proposed, Requested, Resumed, StartTrial
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Curve, History, Order, Progress, Proposal, Status
+from autoresearch_rl.trial import Curve, Order, Progress, Proposal, Status
 from autoresearch_rl.waiting import PERSON, Waiting
 from tests.controller.campaigns import FILES, Condemning, Uniform, ok, opened, simulation
 from tests.faults.world import PATCH, wish

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.forecasting import ForecastRule
-from autoresearch_rl.controller.halving import HalvingRule
-from autoresearch_rl.controller.keeping import StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
+from autoresearch_rl.controller.cancel.halving import HalvingRule
+from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import restore, takeover_events
+from autoresearch_rl.controller.seen import Seen, follow
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.spending import limits_of
-from autoresearch_rl.controller.status import Seen, follow
-from autoresearch_rl.controller.textbook import AshaRule, MedianRule
 from autoresearch_rl.events import (
     Entry,
     Event,
@@ -37,9 +37,10 @@ from autoresearch_rl.events import (
     Terms,
 )
 from autoresearch_rl.metering import MICRO
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.telemetry.tally import Tally
-from autoresearch_rl.testing.simulation import FakeRun
-from autoresearch_rl.trial import Ask, Conditions, Curve, Order, Outcome, Progress, Proposal, StageSpan, Status
+from autoresearch_rl.testing.simulation import FakeRun, opening
+from autoresearch_rl.trial import Conditions, Curve, Order, Outcome, Progress, Proposal, StageSpan, Status
 from tests.controller.campaigns import FILES, SPACE, ok
 from tests.controller.test_spending import PauseSome
 from tests.faults.world import (
@@ -133,16 +134,10 @@ class Case:
 
     def opened(self, source: str) -> Opened:
         terms = Terms(limits=limits_of(self.settings), timeouts=TIMEOUTS, usd_per_h=3600.0, released_usd_per_h=360.0)
-        return Opened(
-            campaign="C",
-            task="t",
-            metric="loss",
-            direction="minimize",
-            progress_metric="loss",
-            config="",
+        return opening(
+            source,
+            SPACE.defaults,
             seed=self.seed,
-            source_hash=source,
-            defaults=SPACE.defaults,
             checkpoints=self.checkpoints,
             time_budgeted=self.time_budgeted,
             terms=terms,
@@ -204,17 +199,17 @@ class Watched(Controller):
             self.seen = follow([entry], Path())
         else:
             if isinstance(record, OrderTrial):
-                there = self.seen.running.get(record.number) or self.seen.paused.get(record.number)
+                there = self.seen.tally.running.get(record.number) or self.seen.tally.paused.get(record.number)
                 assert there is not None, f"nobody can obey {record}"
-                assert there.attempt == record.attempt
+                assert there.trial.attempt == record.attempt
             self.seen.take(entry)
         if isinstance(record, StartTrial):
             limit_s = campaign.settings.max_wall_s
             assert limit_s is None or entry.elapsed_s < limit_s or not len(self.seen.log.view()), (
                 "started after the end of its time"
             )
-            assert len(self.seen.running) <= campaign.settings.concurrency
-        meter = self.seen.meter
+            assert len(self.seen.tally.running) <= campaign.settings.concurrency
+        meter = self.seen.tally.meter
         for name in ("usd", "gpu_s"):
             limit = meter.limits.get(f"max_{name}")
             most = meter.spent.get(name, 0) + sum(amounts.get(name, 0) for amounts in meter.reserved())
@@ -226,15 +221,15 @@ class Watched(Controller):
         """The reducer and who reads the journal know the same."""
         seen, campaign = self.seen, self.campaign
         assert seen is not None
-        assert seen.running == campaign._running
-        assert seen.paused == campaign._race.paused
-        assert seen.meter.spent == campaign.spending.meter.spent
+        assert {number: run.trial for number, run in seen.tally.running.items()} == campaign._running
+        assert {number: run.trial for number, run in seen.tally.paused.items()} == campaign._race.paused
+        assert seen.tally.meter.spent == campaign.spending.meter.spent
         assert (seen.log.view().leader, seen.log.view().confirmed) == (campaign.log.view().leader, campaign.log.view().confirmed)
         theirs = [(s.trial, s.outcome.status, s.outcome.score, s.outcome.curve) for s in campaign.log.settled]
         assert [(s.trial, s.outcome.status, s.outcome.score, s.outcome.curve) for s in seen.log.settled] == theirs
-        waiting = seen.waiting
-        assert waiting.numbers + len(waiting.held) == campaign._numbers + len(campaign._held)
-        late = set(range(waiting.numbers, campaign._numbers))  # what was kept back gets its number at the next entry
+        waiting = seen.tally.waiting
+        assert waiting.numbers + len(waiting.held) == campaign._numbering.count + len(campaign._held)
+        late = set(range(waiting.numbers, campaign._numbering.count))  # what was kept back gets its number at the next entry
         assert {*waiting.trials, *late} == {*campaign._waiting}
         pending = {trial.number for trial in campaign.log.view().pending}
         assert pending == {*campaign._running, *campaign._race.paused, *campaign._waiting}

@@ -13,8 +13,9 @@ from autoresearch_rl.controller.activity import told
 from autoresearch_rl.controller.explain import explain, summary
 from autoresearch_rl.controller.explain_view import lines, show_explained
 from autoresearch_rl.controller.journal import Blobs, Journal
+from autoresearch_rl.controller.seen import read_campaign
 from autoresearch_rl.controller.sources import Sources
-from autoresearch_rl.controller.status import read_campaign, show_status
+from autoresearch_rl.controller.status import show_status
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import Record, StartTrial
 from autoresearch_rl.testing.entries import HOSTILE
@@ -122,7 +123,7 @@ def test_the_control_group_and_what_cancelling_came_to(tmp_path: Path, capsys: p
     show_status(tmp_path / "none", last=0, as_json=True)
     cancelling = json.loads(capsys.readouterr().out)["cancelling"]
     assert (cancelling["cancelled"], cancelling["saved_steps"], cancelling["saved_s"]) == (1, 10.0, 10.0)
-    (spared,) = read_campaign(tmp_path / "all").activity.spared
+    (spared,) = read_campaign(tmp_path / "all").tally.spared
     assert "would have been cancelled, but is of the control group and runs on: too high" in text_of(tmp_path / "all", spared)
     said = list(told(read_campaign(tmp_path / "all"), tmp_path / "all"))
     assert said == ["cancelling: 0 trials; 1 of the control group ran on, 0 of them came to lead"]
@@ -138,11 +139,11 @@ def test_every_trial_at_every_moment_of_a_campaign_can_be_explained(tmp_path: Pa
         (tmp_path / "journal.jsonl").write_text("".join(journal[:length]))
         seen = read_campaign(tmp_path)
         list(told(seen, tmp_path))
-        for trial in range(seen.waiting.numbers):
+        for trial in range(seen.tally.waiting.numbers):
             found = summary(explain(tmp_path, trial))
             list(lines(found))
             states.add(found["state"])
-        with pytest.raises(JournalError, match=f"has no trial {seen.waiting.numbers}: they go from 0"):
-            explain(tmp_path, seen.waiting.numbers)
+        with pytest.raises(JournalError, match=f"has no trial {seen.tally.waiting.numbers}: they go from 0"):
+            explain(tmp_path, seen.tally.waiting.numbers)
     assert states == {"waiting", "running", "settled"}
     assert len(sim.entries) == len(journal)

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_rl.controller.gain import ExpectedGain, _tail
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.resuming import replay
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.errors import ConfigError
 from autoresearch_rl.events import StartTrial
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.testing.simulation import FakeRun
-from autoresearch_rl.trial import Direction, HistoryLog, Outcome, Proposal, Status, Trial
+from autoresearch_rl.trial import Direction, Outcome, Proposal, Status, Trial
 from tests.controller.campaigns import ok, opened, simulation
 
 

@@ -11,8 +11,9 @@ import pytest
 from autoresearch_rl.controller.inbox import Inbox, ask_stop, drop_stop_requests, put_request, request_id, waiting_requests
 from autoresearch_rl.controller.journal import Journal
 from autoresearch_rl.errors import JournalError
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.space import SearchSpace
-from autoresearch_rl.trial import Decision, HistoryLog, Outcome, Proposal, Status, Trial
+from autoresearch_rl.trial import Decision, Outcome, Proposal, Status, Trial
 
 SPACE = SearchSpace.from_config({"x": {"low": 0.0, "high": 10.0}, "mode": ["stop", "go"]})
 

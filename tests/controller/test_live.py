@@ -18,15 +18,17 @@ import pytest
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.inbox import ask_stop
 from autoresearch_rl.controller.journal import Journal, read
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.live import Clock, Live
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
 from autoresearch_rl.controller.stages import Control
 from autoresearch_rl.errors import EvaluatorError, JournalError
-from autoresearch_rl.events import Entry, Opened, OrderTrial, Reported, Requested, SettledEvent, StartTrial, StopCampaign
-from autoresearch_rl.trial import Curve, History, Order, Outcome, Progress, Status
+from autoresearch_rl.events import Entry, OrderTrial, Reported, Requested, SettledEvent, StartTrial, StopCampaign
+from autoresearch_rl.history import History
+from autoresearch_rl.testing.simulation import opening
+from autoresearch_rl.trial import Curve, Order, Outcome, Progress, Status
 from tests.controller.campaigns import FILES, SPACE, Condemning, Uniform, ok
 
 
@@ -81,18 +83,7 @@ class Rig:
                 clock=Clock(),
                 kill=self.killed.set,
             )
-            opened = Opened(
-                campaign="C",
-                task="t",
-                metric="loss",
-                direction="minimize",
-                progress_metric="loss",
-                config="",
-                seed=0,
-                source_hash=sources.add(FILES),
-                defaults=SPACE.defaults,
-            )
-            return self.live.run([opened], Trials(self.body))
+            return self.live.run([opening(sources.add(FILES), SPACE.defaults)], Trials(self.body))
 
 
 def obedient(start: StartTrial, control: Control) -> Outcome:

@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.forecasting import ForecastRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import replay_run
 from autoresearch_rl.events import Decide, OrderTrial, Proposed, Released, SettledEvent, StartTrial
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.optimizer import Tpe
 from autoresearch_rl.policy.random import Random
-from autoresearch_rl.trial import Ask, Proposal, Status
+from autoresearch_rl.trial import Proposal, Status
 from tests.controller.plans import go, plan_of
 from tests.tasks import tiny_task
 

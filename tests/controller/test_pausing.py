@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.keeping import REPEAT
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import REPEAT
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.resuming import replay, takeover_events
 from autoresearch_rl.events import (
     AskPolicy,
@@ -18,16 +18,16 @@ from autoresearch_rl.events import (
     Interrupted,
     OrderTrial,
     Paused,
-    Record,
     SettledEvent,
     Spare,
     StartTrial,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.joining import joined
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Conditions, Curve, History, Order, Outcome, Progress, Settled, StageSpan, Status
-from tests.controller.campaigns import Condemning, heavy_tail, ok, opened, simulation
+from autoresearch_rl.trial import Conditions, Curve, Order, Outcome, Progress, Settled, StageSpan, Status
+from tests.controller.campaigns import Condemning, heavy_tail, ok, opened, records, simulation
 
 STEPS = 4
 
@@ -79,10 +79,6 @@ def play(tmp_path: Path, rule: Any, *, run_trial: Any = piecewise, checkpoints: 
     sim = simulation(tmp_path, run_trial, cancel=rule, max_trials=8, **settings)
     sim.run([replace(opened(sim, tmp_path), checkpoints=checkpoints)])
     return sim
-
-
-def records(sim: Simulation, kind: type[Record]) -> list[Any]:
-    return [entry.record for entry in sim.entries if isinstance(entry.record, kind)]
 
 
 def settled(sim: Simulation) -> dict[int, Outcome]:

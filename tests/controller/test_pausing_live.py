@@ -16,8 +16,9 @@ import pytest
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.controller.run import replay_run, resume
 from autoresearch_rl.events import OrderTrial, Paused, StartTrial
+from autoresearch_rl.history import History
 from autoresearch_rl.policy.grid import Grid
-from autoresearch_rl.trial import Curve, History, Order, Status
+from autoresearch_rl.trial import Curve, Order, Status
 from tests.controller.campaigns import Condemning
 from tests.controller.plans import go, plan_of
 from tests.tasks import tiny_task

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch_rl.controller.forecasting import ForecastRule
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import check, run
 from autoresearch_rl.errors import ConfigError

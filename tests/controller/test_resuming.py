@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from autoresearch_rl.controller.journal import Journal, read
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.errors import JournalError
 from autoresearch_rl.events import AskPolicy, Decide, Entry, Interrupted, Proposed, Resumed, SettledEvent, StartTrial
@@ -238,7 +238,7 @@ def test_restore_writes_what_was_decided_and_not_yet_written(tmp_path: Path) -> 
 def noisy(start: StartTrial) -> FakeRun:
     """Every fourth candidate is better; the noise depends on candidate and seed."""
     trial = start.trial
-    candidate = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+    candidate = trial.candidate
     noise = float(np.random.default_rng((candidate, trial.seed)).normal())
     return FakeRun(seconds=1.0 + trial.number % 3, outcome=ok(noise - (5.0 if candidate % 4 == 3 else 0.0), elapsed_s=1.0))
 

@@ -32,9 +32,11 @@ from autoresearch_rl.events import (
     StopCampaign,
     Terms,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.metering import MICRO, NOTHING, Meter
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import Ask, Budget, Curve, History, LlmReply, LlmRequest, Order, Outcome, Progress, StageSpan, Status
+from autoresearch_rl.trial import Budget, Curve, LlmReply, LlmRequest, Order, Outcome, Progress, StageSpan, Status
 from tests.controller.campaigns import Condemning, Uniform, ok, opened, simulation
 
 TIMEOUTS = {"train": 10.0, "predict": 2.0, "evaluate": 3.0}

@@ -12,6 +12,7 @@ import pytest
 from autoresearch_rl import _core
 from autoresearch_rl.errors import LaunchError
 from autoresearch_rl.target.launcher import Launcher
+from tests.target.running import alive
 
 ROOT = Path(_core.__file__).parent.parent
 
@@ -41,17 +42,6 @@ if children:
         time.sleep(20)  # holds copies of all sockets
         os._exit(0)
 """
-
-
-def alive(marker: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and marker.encode() in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from autoresearch_rl.controller.journal import read
-from autoresearch_rl.controller.keeping import StrictRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import Finished, replay_run, resume
 from autoresearch_rl.events import Entry, Reported, SettledEvent, StartTrial
+from autoresearch_rl.history import History
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.random import Random
-from autoresearch_rl.trial import Ask, Budget, Decision, History, Proposal, Status
+from autoresearch_rl.trial import Budget, Decision, Proposal, Status
 from tests.controller.plans import plan_of
 from tests.tasks import EVALUATE, PREDICT, TRAIN, tiny_task
 

@@ -117,6 +117,13 @@ def test_ctrl_c_ends_the_campaign_all_the_same(tmp_path: Path) -> None:
     assert (lost.outcome.status, lost.interrupted) == (Status.LOST, True)
 
 
+def report(rig: Rig, start: StartTrial) -> None:
+    """A trial reports, and is told to cancel."""
+    assert rig.live is not None
+    progress = Progress(step=1, metrics={"loss": 9.0})
+    rig.live.inbox.put(Reported(number=start.trial.number, attempt=1, stage="train", progress=progress))
+
+
 def test_a_trial_that_cannot_be_cancelled_is_cancelled(tmp_path: Path) -> None:
     rig = Rig(tmp_path, lambda *_: ok(1.0), {"cancel": CancelAtOnce(), "max_trials": 3, "concurrency": 1})
     let_go = threading.Event()
@@ -124,9 +131,7 @@ def test_a_trial_that_cannot_be_cancelled_is_cancelled(tmp_path: Path) -> None:
     def body(start: StartTrial, control: Control) -> Outcome:
         if start.trial.number == 0:
             return ok(1.0, curve=Curve(steps=(1.0,), elapsed_s=(0.0,), metrics={"loss": (1.0,)}))
-        assert rig.live is not None
-        progress = Progress(step=1, metrics={"loss": 9.0})
-        rig.live.inbox.put(Reported(number=start.trial.number, attempt=1, stage="train", progress=progress))
+        report(rig, start)
         let_go.wait(30)
         return ok(1.0)
 
@@ -145,9 +150,7 @@ def test_a_trial_that_was_ordered_too_late_has_its_time_for_the_rest(tmp_path: P
     def body(start: StartTrial, control: Control) -> Outcome:
         if start.trial.number == 0:
             return ok(1.0, curve=Curve(steps=(1.0,), elapsed_s=(0.0,), metrics={"loss": (1.0,)}))
-        assert rig.live is not None
-        progress = Progress(step=1, metrics={"loss": 9.0})
-        rig.live.inbox.put(Reported(number=start.trial.number, attempt=1, stage="train", progress=progress))
+        report(rig, start)
         while control.order is None:
             time.sleep(0.01)
         control.trained = True

@@ -20,11 +20,12 @@ from autoresearch_rl.controller.journal import begun, read
 from autoresearch_rl.controller.run import replay_run, resume
 from autoresearch_rl.errors import ConfigError, JournalError
 from autoresearch_rl.events import Entry, Reported
+from autoresearch_rl.policy import Ask
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.policy.static import Static
 from autoresearch_rl.telemetry.console import Console
 from autoresearch_rl.testing.entries import FakeCampaign
-from autoresearch_rl.trial import Ask, Proposal
+from autoresearch_rl.trial import Proposal
 from tests.controller.campaigns import ok
 from tests.controller.plans import go, plan_of
 from tests.controller.test_live import Rig, when_running

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from autoresearch_rl.controller.campaign import Campaign
-from autoresearch_rl.controller.halving import HalvingRule
+from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.journal import Journal, encode, read
-from autoresearch_rl.controller.keeping import KeepRule, StrictRule
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.keep import KeepRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
+from autoresearch_rl.controller.keep.strict import StrictRule
 from autoresearch_rl.controller.proposing import Proposer
 from autoresearch_rl.controller.resuming import replay, restore, takeover_events
 from autoresearch_rl.controller.settings import Settings
@@ -39,16 +40,16 @@ from autoresearch_rl.events import (
     StopCampaign,
     Terms,
 )
+from autoresearch_rl.history import History
 from autoresearch_rl.metering import MICRO, Meter
-from autoresearch_rl.testing.simulation import FakeRun, Simulation
+from autoresearch_rl.policy import Ask
+from autoresearch_rl.testing.simulation import FakeRun, Simulation, opening
 from autoresearch_rl.trial import (
-    Ask,
     Budget,
     Conditions,
     Curve,
     Decision,
     Direction,
-    History,
     Order,
     Outcome,
     Progress,
@@ -427,16 +428,9 @@ class Story:
 
 
 def opened(source: str, kind: str) -> Opened:
-    return Opened(
-        campaign="C",
-        task="t",
-        metric="loss",
-        direction="minimize",
-        progress_metric="loss",
-        config="",
-        seed=0,
-        source_hash=source,
-        defaults=SPACE.defaults,
+    return opening(
+        source,
+        SPACE.defaults,
         checkpoints=kind.startswith("pause") or kind == "halving",
         time_budgeted=kind == "conditions",
         terms=TERMS.get(kind, Terms()),

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from autoresearch_rl.errors import PolicyError
-from autoresearch_rl.policy import Policy
+from autoresearch_rl.policy import Ask, Policy
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.policy_contract import SPACES, PolicyContract
-from autoresearch_rl.trial import Ask, Proposal
+from autoresearch_rl.trial import Proposal
 
 
 class Breaking:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from autoresearch_rl.errors import ConfigError
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.policy import Policy
 from autoresearch_rl.policy.optimizer import CmaEs, Tpe
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.policy_campaign import Asked, Fresh, simulate
-from autoresearch_rl.trial import Budget, Decision, HistoryLog, Outcome, Params, Proposal, Status, Trial
+from autoresearch_rl.trial import Budget, Decision, Outcome, Params, Proposal, Status, Trial
 
 SPACE = SearchSpace.from_config(
     {"x": {"low": -2, "high": 2}, "y": {"low": -2, "high": 2}, "z": {"low": 1e-4, "high": 1, "log": True}}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.policy.random import Random
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.testing.policy_campaign import Asked, simulate
-from autoresearch_rl.trial import Budget, HistoryLog, Outcome, Params, Proposal, Status, Trial
+from autoresearch_rl.trial import Budget, Outcome, Params, Proposal, Status, Trial
 
 
 def test_the_last_cell_of_a_large_space_is_found() -> None:

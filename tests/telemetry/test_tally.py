@@ -1,9 +1,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from autoresearch_rl.events import Decide, Entry, Proposed, Record, SettledEvent, StartTrial
+from autoresearch_rl.events import Decide, Entry, Proposed, Record, Resumed, SettledEvent, StartTrial, StopCampaign
 from autoresearch_rl.telemetry.tally import Row, Tally
 from autoresearch_rl.testing.entries import FakeCampaign
+from autoresearch_rl.testing.simulation import opening
 from autoresearch_rl.trial import Decision, Outcome, Proposal, Status, Trial
 
 
@@ -73,6 +74,27 @@ def test_a_loss_on_which_the_keep_rule_is_heard_is_final_and_failed() -> None:
     (row,) = feed(tally, entries)
     assert row.outcome.status is Status.FAILED
     assert row.outcome.message == "lost 1 times, the last time: the node went away"
+
+
+def test_losses_are_counted_and_not_attempts_and_a_resume_changes_the_limit() -> None:
+    tally = Tally()
+    interrupted = Outcome(status=Status.LOST, message="interrupted")
+    gone = Outcome(status=Status.LOST, message="gone")
+    records: tuple[Record, ...] = (
+        opening(max_trials=3),
+        StartTrial(trial=(trial := Trial(number=0, proposal=Proposal(params={}), seed=1))),
+        SettledEvent(number=0, attempt=1, outcome=interrupted, interrupted=True),
+        StopCampaign(reason="interrupted", interrupted=True),
+        Resumed(limits={"max_trials": 5}),
+        StartTrial(trial=replace(trial, attempt=2)),
+        SettledEvent(number=0, attempt=2, outcome=gone),
+        Decide(decision=Decision(candidate=0, verdict="discard", reason="lost")),
+    )
+    (row,) = feed(tally, [Entry(seq=i, at="", elapsed_s=1.0 * i, record=record) for i, record in enumerate(records)])
+    assert row.outcome.message == "lost 1 times, the last time: gone"
+    assert tally.opened is not None
+    assert tally.opened.max_trials == 5
+    assert tally.stop is None
 
 
 def test_a_trial_without_a_decision_is_a_row_at_the_next_event() -> None:

@@ -10,22 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import Finished, Judge, check_values, counts, finite_points, latest, progress, share
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
+from autoresearch_rl.controller.cancel import Judge
+from autoresearch_rl.controller.cancel.curves import Finished, finite_points, latest, progress
+from autoresearch_rl.controller.checking import check_values, counts, share
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled, Status
 
 REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
 _FURTHER = 0.02  # of its steps that a trial must have come before it is looked at again, so at most 50 forecasts a trial
-_CUTS = (
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-)  # of finished curves, at which they are forecast to see how wide forecasts must be
+_CUTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of finished curves, at which it is seen how wide forecasts must be
 _ERRORS = 48  # latest of those, at each cut
 _LEAST_ERRORS = 8
 _LEAST_REPORTS = 5
@@ -44,10 +37,12 @@ class ForecastRule:
     def __init__(self, below: float = 0.05, min_reports: int = 5, min_share: float = 0.2, warmup_trials: int = 4) -> None:
         """`below`: probability of ending better than the leader's curve, under which a trial is cancelled. Raises ConfigError."""
         check_values(
+            "controller.cancel",
             ("below", below, share(below), "between 0 and 1"),
             ("min_reports", min_reports, counts(min_reports, 2), "a whole number from 2"),
             ("min_share", min_share, min_share == 0 or share(min_share), "from 0 to below 1"),
             ("warmup_trials", warmup_trials, counts(warmup_trials, 1), "a whole number from 1"),
+            code="cancel-value",
         )
         self.below, self.min_reports, self.min_share, self.warmup_trials = below, min_reports, min_share, warmup_trials
 
@@ -143,7 +138,7 @@ class _ForecastJudge:
             )
         if len(steps) < rule.min_reports:
             return None
-        seen = forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self._direction)
+        seen = self._finished.forecast(steps, values, target)
         chance = self._widths.chance(seen, end, done)
         if not seen.informative or chance >= rule.below:
             return None

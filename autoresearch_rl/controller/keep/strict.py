@@ -1,22 +1,12 @@
-"""Keep rules: what is kept and what is discarded."""
+"""The keep rule where scores hardly vary: what beats the leader is kept at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from autoresearch_rl.trial import Budget, Decision, History, Outcome, Status
-
-REPEAT = "keep rule"
-"""`Proposal.source` of the repeats that a keep rule asks for."""
-
-
-class KeepRule(Protocol):
-    """Called by the loop's thread after each settled trial, which is the last of `history`; must be deterministic."""
-
-    def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
-        """Returns decisions about candidates; the latest for a candidate holds. `budget` is what is left now."""
-        ...
+from autoresearch_rl.controller.keep import no_score
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Decision, Status
 
 
 class StrictRule:
@@ -28,7 +18,7 @@ class StrictRule:
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         """Returns one decision, about the candidate of the trial that settled last."""
         (last,) = history.last(1)
-        number = last.trial.number if last.trial.proposal.repeat_of is None else last.trial.proposal.repeat_of
+        number = last.trial.candidate
         candidate = history.candidate(number)
         if candidate is None or candidate.mean is None or last.outcome.status is not Status.OK:
             return [Decision(candidate=number, verdict="discard", reason=no_score(last.outcome))]
@@ -46,8 +36,3 @@ class StrictRule:
             return [Decision(candidate=number, verdict="keep", reason=reason, leads=True, evidence=evidence)]
         reason = f"{mine} does not beat {leader.mean:.6g} of trial {leader.number}"
         return [Decision(candidate=number, verdict="discard", reason=reason, evidence=evidence)]
-
-
-def no_score(outcome: Outcome) -> str:
-    """The reason of a decision about a trial that ended without a score."""
-    return f"{outcome.status}: {outcome.message.splitlines()[0] if outcome.message else 'no score'}"

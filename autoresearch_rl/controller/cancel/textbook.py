@@ -6,8 +6,11 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Sequence
 
-from autoresearch_rl.controller.cancelling import Judge, check_values, counts, latest, progress, quantile, rankable, share
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
+from autoresearch_rl.controller.cancel import Judge
+from autoresearch_rl.controller.cancel.curves import latest, progress, quantile, rankable
+from autoresearch_rl.controller.checking import check_values, counts, share
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled, Status
 
 
 class AshaRule:
@@ -24,10 +27,12 @@ class AshaRule:
         """`first_rung`: share of a trial's steps; None for `reduction_factor` ** -3. Raises ConfigError."""
         factor = reduction_factor
         check_values(
+            "controller.cancel",
             ("reduction_factor", factor, isinstance(factor, int | float) and 1 < factor < float("inf"), "a number above 1"),
             ("first_rung", first_rung, first_rung is None or share(first_rung), "between 0 and 1, or null"),
             ("min_reports", min_reports, counts(min_reports, 1), "a whole number from 1"),
             ("warmup_trials", warmup_trials, counts(warmup_trials, 0), "a whole number from 0"),
+            code="cancel-value",
         )
         self.factor, self.min_reports, self.warmup_trials = factor, min_reports, warmup_trials
         self.rungs = [factor**-3.0 if first_rung is None else first_rung]
@@ -88,9 +93,11 @@ class MedianRule:
     def __init__(self, min_reports: int = 5, min_share: float = 0.1, warmup_trials: int = 5) -> None:
         """No verdict before so many reports, that share of the steps, and so many trials that ran to their end. Raises ConfigError."""
         check_values(
+            "controller.cancel",
             ("min_reports", min_reports, counts(min_reports, 1), "a whole number from 1"),
             ("min_share", min_share, min_share == 0 or share(min_share), "from 0 to below 1"),
             ("warmup_trials", warmup_trials, counts(warmup_trials, 1), "a whole number from 1"),
+            code="cancel-value",
         )
         self.min_reports, self.min_share, self.warmup_trials = min_reports, min_share, warmup_trials
 

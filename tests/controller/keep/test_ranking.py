@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch_rl.controller.ranking import Ranking
-from autoresearch_rl.trial import HistoryLog, Outcome, Proposal, Status, Trial
+from autoresearch_rl.controller.keep.ranking import Ranking
+from autoresearch_rl.history import HistoryLog
+from autoresearch_rl.trial import Outcome, Proposal, Status, Trial
 
 
 class Campaign:

@@ -7,8 +7,9 @@ from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autoresearch_rl.controller.comparing import Scores, ignores_seed
-from autoresearch_rl.trial import Candidate, History, Proposal
+from autoresearch_rl.controller.keep.comparing import Scores, ignores_seed
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Candidate, Proposal
 
 _KEPT = 64  # candidates that may still lead; the worst one beyond is dropped, so that a trial costs the same at any time
 _AS_GOOD = 0.43  # standard errors: within them the simpler one is really at least as good with a chance of one in three

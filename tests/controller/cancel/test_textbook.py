@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from autoresearch_rl.controller.textbook import AshaRule, MedianRule
-from tests.controller.curves import STEPS, Told, falling
+from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
+from tests.controller.cancel.told import STEPS, Told, falling
 
 
 def test_rungs_of_asha() -> None:

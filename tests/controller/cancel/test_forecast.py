@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_rl._core import forecast
-from autoresearch_rl.controller.forecasting import Care, ForecastRule, Widths
+from autoresearch_rl.controller.cancel.forecast import Care, ForecastRule, Widths
 from autoresearch_rl.trial import Curve, Outcome, Status
-from tests.controller.curves import STEPS, Told, curve, falling
+from tests.controller.cancel.told import STEPS, Told, curve, falling
 
 
 def test_each_miss_halves_the_bar_and_forecasts_that_hold_take_it_back() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_rl.controller.halving import HalvingRule
+from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.events import OrderTrial, Paused, StartTrial
 from autoresearch_rl.joining import joined
 from autoresearch_rl.trial import Curve, Outcome, Status
-from tests.controller.curves import STEPS, Told, falling, raced
+from tests.controller.cancel.told import STEPS, Told, falling, raced
 
 RULE = HalvingRule(rungs=(0.1, 0.2, 0.4), keep=(0.5, 0.25, 0.125), most=(0.8, 0.6, 0.4))
 SHARES = HalvingRule(rungs=(0.1, 0.2, 0.4), keep=(0.5, 0.25, 0.125), most=(0.8, 0.6, 0.4), go_on=1e9, chance=1e9)

@@ -1,15 +1,16 @@
-"""Cancel rules: which running trials are doomed. The protocol, and what all rules share: the curves that came to their end."""
+"""What all cancel rules share: the curves that came to their end, and how a curve is read."""
 
 from __future__ import annotations
 
 import math
 from bisect import insort
 from collections import deque
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from autoresearch_rl.errors import ConfigError, Problem
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled, Status
+from autoresearch_rl._core import Forecast, forecast
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Settled, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,39 +18,6 @@ if TYPE_CHECKING:
 
 _USUAL = 5.0  # times the usual deviation from the usual gap: further away a curve and its score are not of one thing
 _GAPS = 64  # latest finished trials that say what is usual
-
-
-class Judge(Protocol):
-    """Follows the learning curves of one campaign. Called by the loop's thread; must be a deterministic function of its calls.
-
-    Trials are known by their numbers. Neither the baseline nor repeats are reported on.
-    """
-
-    def report(self, number: int, curve: Curve, history: History) -> Order | None:
-        """Returns an order for a running trial with this curve so far, None to let it go on; at most 20 times a second a trial."""
-        ...
-
-    def settled(self, settled: Settled, history: History) -> None:
-        """Hears how a trial ended, the baseline and repeats too, with its whole curve; `history` holds it."""
-        ...
-
-    def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
-        """Returns which of the paused trials should go on now, the best first; asking changes nothing.
-
-        `ending`: no new trial will come, so what is not taken up now or at a later call is given up once nothing runs any more.
-        """
-        ...
-
-
-class CancelRule(Protocol):
-    """What `controller.cancel` chooses."""
-
-    def follow(self, metric: str, direction: Direction, *, checkpoints: bool) -> Judge | None:
-        """Begins a campaign whose curves are of `metric`; returns None where it has nothing to say.
-
-        `checkpoints`: trials can be paused, so that an order may be `pause`.
-        """
-        ...
 
 
 class Finished:
@@ -92,6 +60,10 @@ class Finished:
         if self._best is None or badness < self._best[0]:
             self._best = badness, settled.trial.number
         return True
+
+    def forecast(self, steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64], target: float) -> Forecast:
+        """Where a curve, of shape [n], will be at step `target`."""
+        return forecast(steps, values, target, reference_curves=list(self.references), direction=self.direction)
 
     def leader(self, history: History) -> tuple[int, float] | None:
         """The trial to beat and where its curve ended: the leader, or the best score of those kept where its curve was left out."""
@@ -174,24 +146,3 @@ def rankable(value: float, direction: Direction) -> float:
     if not abs(value) < float("inf"):
         return float("inf")
     return value if direction == "minimize" else -value
-
-
-def check_values(*arguments: tuple[str, object, bool, str]) -> None:
-    """Raises ConfigError for each (name, value, whether it is legal, what it must be) of a rule that is not legal."""
-    problems = [
-        Problem(code="cancel-value", message=f"controller.cancel.{name} is {value!r}.", remedy=f"It must be {rule}.")
-        for name, value, legal, rule in arguments
-        if not legal
-    ]
-    if problems:
-        raise ConfigError(problems)
-
-
-def counts(value: object, least: int) -> bool:
-    """Whether a value is a whole number from `least`."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def share(value: object) -> bool:
-    """Whether a value is a number between 0 and 1, neither of them."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1

@@ -10,21 +10,13 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from autoresearch_rl._core import Forecast, forecast
-from autoresearch_rl.controller.cancelling import (
-    Finished,
-    Horizon,
-    Judge,
-    check_values,
-    counts,
-    finite_points,
-    latest,
-    progress,
-    rankable,
-    share,
-)
-from autoresearch_rl.controller.cutting import Cuts, CuttingJudge
-from autoresearch_rl.trial import Curve, Direction, History, Order, Settled
+from autoresearch_rl._core import Forecast
+from autoresearch_rl.controller.cancel import Judge
+from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, rankable
+from autoresearch_rl.controller.cancel.cutting import Cuts, CuttingJudge
+from autoresearch_rl.controller.checking import check_values, counts, share
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Curve, Direction, Order, Settled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +59,7 @@ class HalvingRule:
         """The last three numbers before `min_reports` are for trials that cannot be paused, see `Cuts`. Raises ConfigError."""
         falls = "as many shares above 0 and up to 1 as there are rungs, none larger than the one before"
         check_values(
+            "controller.cancel",
             ("rungs", rungs, _rises(rungs), "shares of the steps between 0 and 1, each larger than the one before"),
             ("keep", keep, _falls(keep, rungs), falls),
             (
@@ -83,6 +76,7 @@ class HalvingRule:
             ("hopeless", hopeless, hopeless == 0 or share(hopeless), "from 0 to below 1"),
             ("min_reports", min_reports, counts(min_reports, 1), "a whole number from 1"),
             ("warmup_trials", warmup_trials, counts(warmup_trials, 1), "a whole number from 1"),
+            code="cancel-value",
         )
         self.rungs, self.keep, self.most = tuple(rungs), tuple(keep), tuple(most)
         self.early, self.go_on, self.chance = early, go_on, chance
@@ -155,7 +149,7 @@ class _PausingJudge:
         if value is None or not len(steps) or len(steps) < self.rule.min_reports or (left < _CHEAP and not diverged):
             return None
         self._come[number] = rung
-        seen = self._forecast(steps, values, target)
+        seen = self._finished.forecast(steps, values, target)
         came = (math.inf if diverged else rankable(value, self.direction), rankable(seen.mean, self.direction), number)
         place = _Place(rung, came, steps, values, target, done, left, diverged, seen)
         insort(self._came[rung], came)
@@ -179,16 +173,13 @@ class _PausingJudge:
         self._look_up_to(self._finished.leader(history))
         for _, _, number in sorted(key for waiting in self._order for key in waiting[:_REFRESHED])[:_REFRESHED]:
             place = self.held[number]
-            place.seen, place.bar = self._forecast(place.steps, place.values, place.target), None
+            place.seen, place.bar = self._finished.forecast(place.steps, place.values, place.target), None
             self._weigh(place)
         self._rank()
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
         self._look_up_to(self._finished.leader(history))  # the keep rule has decided on what settled last
         return self._chosen(paused, ending=ending)
-
-    def _forecast(self, steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64], target: float) -> Forecast:
-        return forecast(steps, values, target, reference_curves=list(self._finished.references), direction=self.direction)
 
     def _mean(self, place: _Place) -> float:
         return math.inf if place.diverged else rankable(place.seen.mean, self.direction)

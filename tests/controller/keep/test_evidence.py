@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.evidence import Evidence, threshold
+from autoresearch_rl.controller.keep.evidence import Evidence, threshold
 
 SIZES = st.lists(st.floats(0, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=7)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.cancelling import CancelRule
-from autoresearch_rl.controller.keeping import REPEAT
-from autoresearch_rl.controller.noise import NoiseRule
+from autoresearch_rl.controller.cancel import CancelRule
+from autoresearch_rl.controller.keep import REPEAT
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.errors import ConfigError
 from autoresearch_rl.events import AskPolicy, Decide, StartTrial
 from autoresearch_rl.policy.static import Static
@@ -25,10 +25,6 @@ from tests.controller.campaigns import SPACE, Condemning, Uniform, ok, opened, s
 Score = Callable[[int, int], float | Status]  # by candidate and seed, to be minimised
 
 
-def root(trial: Any) -> int:
-    return int(trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of)
-
-
 def noisy(effects: dict[int, float] | None = None, seed: int = 0) -> Score:
     """Normal noise with sd 1, less the effect of a candidate."""
     return lambda c, s: float(np.random.default_rng((seed, c, s)).normal()) - (effects or {}).get(c, 0.0)
@@ -36,7 +32,7 @@ def noisy(effects: dict[int, float] | None = None, seed: int = 0) -> Score:
 
 def play(tmp_path: Path, score: Score, rule: NoiseRule | None = None, **settings: Any) -> Simulation:
     def run_trial(start: StartTrial) -> FakeRun:
-        found = score(root(start.trial), start.trial.seed)
+        found = score(start.trial.candidate, start.trial.seed)
         outcome = Outcome(status=found, message="so it goes") if isinstance(found, Status) else ok(found, elapsed_s=1.0)
         return FakeRun(seconds=1.0 + 0.01 * (start.trial.number * 7 % 5), outcome=outcome)
 
@@ -47,7 +43,7 @@ def play(tmp_path: Path, score: Score, rule: NoiseRule | None = None, **settings
 
 def repeats_of(sim: Simulation) -> Counter[int]:
     settled = sim.campaign.log.settled
-    return Counter(root(s.trial) for s in settled if s.trial.proposal.source == REPEAT)
+    return Counter(s.trial.candidate for s in settled if s.trial.proposal.source == REPEAT)
 
 
 def last_said(sim: Simulation, candidate: int) -> Decision:
@@ -156,7 +152,7 @@ def test_whatever_happens_the_budget_holds_and_all_trials_are_used(
     def run_trial(start: StartTrial) -> FakeRun:
         number = start.trial.number
         status = bad.get(number)
-        outcome = ok(score(root(start.trial), start.trial.seed)) if status is None else Outcome(status=status, message="no")  # type: ignore[arg-type]
+        outcome = ok(score(start.trial.candidate, start.trial.seed)) if status is None else Outcome(status=status, message="no")  # type: ignore[arg-type]
         return FakeRun(seconds=0.1 + np.random.default_rng((seed, number)).random(), outcome=outcome)
 
     tmp_path = tmp_path_factory.mktemp("blobs")
@@ -171,10 +167,10 @@ def test_whatever_happens_the_budget_holds_and_all_trials_are_used(
     assert stop.reason.startswith(f"all {max_trials} trials are done")
     assert sum(repeats_of(sim).values()) <= share * max_trials + 1e-9
     log = sim.campaign.log
-    failed = {root(s.trial) for s in log.settled if s.outcome.score is None and s.trial.number != root(s.trial)}
+    failed = {s.trial.candidate for s in log.settled if s.outcome.score is None and s.trial.number != s.trial.candidate}
     assert failed.isdisjoint({log.view().leader} - {0} - set(confirmed(sim)))
     by_number = [d.candidate for d in log.decisions]
-    assert {root(s.trial) for s in log.settled} == set(by_number), "something is said of each"
+    assert {s.trial.candidate for s in log.settled} == set(by_number), "something is said of each"
     assert all(d.verdict != "keep" or d.candidate in (0, *effects) or d.evidence["n"] > 5 for d in log.decisions)
 
 

@@ -9,22 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from autoresearch_rl.controller.cancelling import CancelRule, Judge
+from autoresearch_rl.controller.cancel import CancelRule, Judge
 from autoresearch_rl.events import StartTrial, StopCampaign
+from autoresearch_rl.history import HistoryLog
 from autoresearch_rl.testing.simulation import FakeRun, Simulation
-from autoresearch_rl.trial import (
-    Curve,
-    Decision,
-    Direction,
-    HistoryLog,
-    Order,
-    Outcome,
-    Progress,
-    Proposal,
-    Settled,
-    Status,
-    Trial,
-)
+from autoresearch_rl.trial import Curve, Decision, Direction, Order, Outcome, Progress, Proposal, Settled, Status, Trial
 from tests.controller.campaigns import ok, opened, simulation
 
 STEPS = 50

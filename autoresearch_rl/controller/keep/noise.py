@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from autoresearch_rl.controller.comparing import Comparisons, ignores_seed, scored
-from autoresearch_rl.controller.keeping import REPEAT, no_score
-from autoresearch_rl.controller.ranking import Ranking, Standing
-from autoresearch_rl.errors import ConfigError, Problem
-from autoresearch_rl.trial import Budget, Candidate, Decision, History, Settled
+from autoresearch_rl.controller.checking import check_values, counts
+from autoresearch_rl.controller.keep import REPEAT, no_score
+from autoresearch_rl.controller.keep.comparing import Comparisons, ignores_seed, scored
+from autoresearch_rl.controller.keep.ranking import Ranking, Standing
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Budget, Candidate, Decision, Settled
 
 _TOP = 3  # candidates for which the last part of the budget is reserved
 _CLEARLY = 2.0  # standard errors by which the leader must be ahead to be tested before the last part: tests share alpha
@@ -59,18 +60,13 @@ class NoiseRule:
 
         `baseline_seeds`: seeds under which the baseline is measured at the start, 2 to 5. Raises ConfigError for values out of range.
         """
-        seeds_fit = isinstance(baseline_seeds, int) and not isinstance(baseline_seeds, bool) and 2 <= baseline_seeds <= 5
-        wrong = [
-            Problem(code="keep-value", message=f"controller.keep.{name} is {value!r}.", remedy=f"It must be {rule}.")
-            for name, value, fits, rule in (
-                ("alpha", alpha, 0 < alpha < 1, "between 0 and 1, e.g. 0.05"),
-                ("confirm_share", confirm_share, 0 <= confirm_share <= 1, "a share from 0 to 1, e.g. 0.3"),
-                ("baseline_seeds", baseline_seeds, seeds_fit, "a whole number from 2 to 5"),
-            )
-            if not fits
-        ]
-        if wrong:
-            raise ConfigError(wrong)
+        check_values(
+            "controller.keep",
+            ("alpha", alpha, 0 < alpha < 1, "between 0 and 1, e.g. 0.05"),
+            ("confirm_share", confirm_share, 0 <= confirm_share <= 1, "a share from 0 to 1, e.g. 0.3"),
+            ("baseline_seeds", baseline_seeds, counts(baseline_seeds, 2) and baseline_seeds <= 5, "a whole number from 2 to 5"),
+            code="keep-value",
+        )
         self._metric, self._alpha, self._share, self._seeds = metric, alpha, confirm_share, baseline_seeds
         self._campaign: _Campaign | None = None
 
@@ -81,7 +77,7 @@ class NoiseRule:
         """
         (last,) = history.last(1)
         trial = last.trial
-        root = trial.number if trial.proposal.repeat_of is None else trial.proposal.repeat_of
+        root = trial.candidate
         if len(history) == 1:
             self._campaign = None
         if self._campaign is None:

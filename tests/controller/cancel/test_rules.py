@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoresearch_rl.controller.cancelling import CancelRule, Finished, Horizon, latest, progress, quantile, rankable
-from autoresearch_rl.controller.forecasting import ForecastRule
-from autoresearch_rl.controller.halving import HalvingRule
-from autoresearch_rl.controller.textbook import AshaRule, MedianRule
+from autoresearch_rl.controller.cancel import CancelRule
+from autoresearch_rl.controller.cancel.curves import Finished, Horizon, latest, progress, quantile, rankable
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
+from autoresearch_rl.controller.cancel.halving import HalvingRule
+from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
 from autoresearch_rl.events import OrderTrial, Spare
-from autoresearch_rl.trial import Curve, Decision, HistoryLog, Outcome, Proposal, Settled, Status, Trial
-from tests.controller.curves import STEPS, Told, curve, falling, raced
+from autoresearch_rl.history import HistoryLog
+from autoresearch_rl.trial import Curve, Decision, Outcome, Proposal, Settled, Status, Trial
+from tests.controller.cancel.told import STEPS, Told, curve, falling, raced
 
 RULES: dict[str, CancelRule] = {
     "halving": HalvingRule(),

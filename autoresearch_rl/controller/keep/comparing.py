@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from autoresearch_rl.controller.evidence import Evidence, threshold
-from autoresearch_rl.trial import Candidate, History, Settled
+from autoresearch_rl.controller.keep.evidence import Evidence, threshold
+from autoresearch_rl.history import History
+from autoresearch_rl.trial import Candidate, Settled
 
 
 class Scores:
@@ -142,8 +143,7 @@ class Comparisons:
     def _measured(self, number: int, history: History) -> int:
         """Measurements of a candidate, pending ones included."""
         if self._pending is None or self._pending[0] is not history:
-            roots = (t.number if t.proposal.repeat_of is None else t.proposal.repeat_of for t in history.pending)
-            self._pending = history, Counter(roots)
+            self._pending = history, Counter(trial.candidate for trial in history.pending)
         candidate = history.candidate(number)
         return self._pending[1][number] + (0 if candidate is None else len(candidate.trials))
 
