@@ -7,7 +7,6 @@ from bisect import bisect_right, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from autoresearch_rl._core import Forecast
 from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, quantile, rankable
 from autoresearch_rl.history import History
 from autoresearch_rl.trial import Curve, Direction, Order, Settled

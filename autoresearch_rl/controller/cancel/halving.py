@@ -50,9 +50,9 @@ class HalvingRule:
         early: float = 0.5,
         go_on: float = 0.5,
         chance: float = 0.05,
-        survive: float = 0.7,
+        survive: float = 0.8,
         rescue: float = 0.4,
-        hopeless: float = 0.01,
+        hopeless: float = 0.02,
         min_reports: int = 1,
         warmup_trials: int = 1,
     ) -> None:
@@ -229,7 +229,7 @@ class _PausingJudge:
         chosen: list[tuple[float, float, int]] = []
         for rung, order in enumerate(self._order):
             keep = math.floor(max(float(ending), part * rule.keep[rung] * started + 0.5))
-            most = math.floor(rule.most[rung] * started + 1) - passed[rung]
+            most = math.ceil(rule.most[rung] * started + 1) - passed[rung]
             worth = takewhile(lambda key: -key[0] >= enough, order)
             able = [key for key in (*self._best(rung, keep), *worth) if key[2] in numbers and not self.held[key[2]].diverged]
             chosen += list(dict.fromkeys(able))[: max(most, 0)]
