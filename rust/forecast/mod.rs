@@ -7,6 +7,7 @@
 
 mod batch;
 mod calibration;
+mod ends;
 mod ensemble;
 mod error;
 mod families;
@@ -22,6 +23,7 @@ pub use ensemble::Families;
 pub use error::ForecastError;
 pub use growing::Growing;
 
+use ends::Tilt;
 use references::Finished;
 use scale::{apart, fractions, Scale};
 use student::{Student, UNBOUNDED};
@@ -81,18 +83,19 @@ pub struct Forecast {
     pub points: usize,
     /// False where the curve says nothing yet.
     pub informative: bool,
-    /// What the width was derived from: the spread of the values, and the evidence that `calibration` defines. Empty where the
-    /// curve says nothing yet.
+    /// What the width was derived from: a unit, the median before it is drawn to where finished curves ended, and the evidence
+    /// that `calibration` defines. Empty where nothing is known.
     pub evidence: Vec<f64>,
     direction: Direction,
     scale: Scale,
     student: Student,
+    tilt: Option<Tilt>,
 }
 
 impl Forecast {
     /// Expected value.
     pub fn mean(&self) -> f64 {
-        self.scale.restored(self.student.location)
+        self.scale.restored(if self.tilt.is_some() { self.at(0.5) } else { self.student.location })
     }
 
     /// The value below which the metric ends with probability `p`.
@@ -101,7 +104,7 @@ impl Forecast {
             return Err(ForecastError::BadProbability { p });
         }
         let p = if self.direction == Direction::Minimize { p } else { 1.0 - p };
-        Ok(self.scale.restored(self.student.quantile(p)))
+        Ok(self.scale.restored(self.at(p)))
     }
 
     /// Probability that the metric ends better than `value`.
@@ -109,7 +112,12 @@ impl Forecast {
         if value.is_nan() {
             return Err(ForecastError::BadValue { value });
         }
-        Ok(self.student.below(self.scale.scaled(value)))
+        let alone = self.student.below(self.scale.scaled(value));
+        Ok(self.tilt.as_ref().map_or(alone, |tilt| tilt.tilted(alone)))
+    }
+
+    fn at(&self, p: f64) -> f64 {
+        self.student.quantile(self.tilt.as_ref().map_or(p, |tilt| tilt.level(p)))
     }
 }
 
@@ -152,30 +160,40 @@ fn finished(references: &[Curve<'_>]) -> Result<Vec<Finished>, ForecastError> {
 }
 
 fn forecast_of(trace: &Trace, target_step: f64, finished: &[Finished], direction: Direction, families: Families) -> Forecast {
-    let scale = Scale::of(trace.values(), direction);
+    let scale = Scale::of(trace.values(), direction, finished.iter().map(|curve| curve.range));
     let fractions = fractions(trace.steps(), target_step);
-    let fitted = if scale.has_spread && apart(trace.steps()) && trace.reports() >= MIN_POINTS {
+    let fit = if scale.has_spread && apart(trace.steps()) && trace.reports() >= MIN_POINTS {
         fitted(trace, &scale, &fractions, finished, families)
     } else {
         None
     };
-    let informative = fitted.is_some();
-    let (student, evidence) = fitted.unwrap_or_else(|| {
-        let fraction = fractions[fractions.len() - 1];
-        let blind = Student { location: 0.0, scale: scale.ignorance(), bounds: UNBOUNDED };
-        (references::change(finished, fraction, &scale).unwrap_or(blind), Vec::new())
-    });
-    Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student }
+    let informative = fit.is_some();
+    let fit = fit.or_else(|| references::change(finished, fractions[fractions.len() - 1], &scale));
+    let blind = Student::new(0.0, scale.ignorance(), UNBOUNDED);
+    let (student, evidence) = fit.as_ref().map_or((blind, Vec::new()), |fit| (fit.student, fit.in_values(&scale)));
+    let tilt = (fit.is_some() && !finished.is_empty()).then(|| Tilt::of(&student, references::ends(finished, &scale)));
+    Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student, tilt }
 }
 
-/// The distribution of scaled values and the evidence for its width; None if the steps are too close to tell anything.
-fn fitted(
-    trace: &Trace,
-    scale: &Scale,
-    fractions: &[f64],
-    finished: &[Finished],
-    families: Families,
-) -> Option<(Student, Vec<f64>)> {
+/// What was made of a curve, in scaled values.
+struct Fit {
+    student: Student,
+    /// Unit of the evidence.
+    unit: f64,
+    evidence: Vec<f64>,
+}
+
+impl Fit {
+    /// The unit and the location in the metric's own values, then the evidence.
+    fn in_values(&self, scale: &Scale) -> Vec<f64> {
+        let unit = (scale.restored(self.unit) - scale.restored(0.0)).abs();
+        let location = scale.restored(self.student.location);
+        [unit, location].into_iter().chain(self.evidence.iter().copied()).collect()
+    }
+}
+
+/// None if the steps are too close to tell anything.
+fn fitted(trace: &Trace, scale: &Scale, fractions: &[f64], finished: &[Finished], families: Families) -> Option<Fit> {
     let way = families::Way::new(fractions);
     let mut values: Vec<f64> = trace.values().iter().map(|value| scale.pulled(*value)).collect();
     ensemble::steady(&mut values);
@@ -188,9 +206,8 @@ fn fitted(
     let verdict = votes.verdict();
     let evidence = calibration::evidence(&way, &sample, &verdict, scale.level());
     let width = calibration::scale(&evidence, &sample, informed);
-    let unit = (scale.restored(sample.variance.sqrt()) - scale.restored(0.0)).abs();
-    let student = Student { location: verdict.mean, scale: width.max(1e-12), bounds: scale.bounds };
-    Some((student, std::iter::once(unit).chain(evidence).collect()))
+    let student = Student::new(verdict.mean, width.max(1e-12), scale.bounds);
+    Some(Fit { student, unit: sample.variance.sqrt(), evidence: evidence.to_vec() })
 }
 
 impl Curve<'_> {
