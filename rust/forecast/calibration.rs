@@ -12,17 +12,17 @@ use super::lanes::Sample;
 pub(super) const EVIDENCE: usize = 4;
 
 /// Coefficients without and with finished curves, as `evidence` orders them.
-const ALONE: [f64; EVIDENCE] = [-0.311, 0.582, 0.263, 0.281];
-const INFORMED: [f64; EVIDENCE] = [-0.407, 0.894, 0.169, -0.016];
+const ALONE: [f64; EVIDENCE] = [-0.262, 0.537, 0.259, 0.328];
+const INFORMED: [f64; EVIDENCE] = [-0.271, 0.375, 0.250, 0.668];
 
 /// The same of curves too short to be fitted, with finished curves.
-const EARLY: [f64; 2] = [-0.27, 0.88];
+const EARLY: [f64; 2] = [-0.327, 0.797];
 
 /// 1, then logarithms: of the spread of the predictions and of the last value's size, each relative to the spread of the
 /// values, and of the share of the way that is left.
 pub(super) fn evidence(way: &Way, sample: &Sample, verdict: &Verdict, level: f64) -> [f64; EVIDENCE] {
     let unit = sample.variance.sqrt();
-    let spread = (verdict.spread / unit).hypot(0.02);
+    let spread = (verdict.spread / unit).hypot(0.02).min(1e3);
     let level = (level / unit).hypot(0.1).min(1e3);
     [1.0, spread.ln(), level.ln(), (1.0 - way.last).max(0.02).ln()]
 }

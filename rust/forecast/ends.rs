@@ -8,11 +8,11 @@
 
 use super::student::Student;
 
-const BINS: usize = 32;
+const BINS: usize = 128;
 /// Width of an end's density: this share of the mean gap to its neighbours, and at least these shares of the middle half of all
 /// ends and of the forecast's own scale.
 const WIDTH: f64 = 0.5;
-const LEAST: (f64, f64) = (0.05, 0.01);
+const LEAST: (f64, f64) = (0.02, 0.003);
 /// Of the outermost bins, which have no end, the density is that between their inner edge and this share of their probability.
 const OUTERMOST: f64 = 0.25;
 /// The density counts with the power n / (n + FEW) for n ends.
@@ -33,25 +33,22 @@ impl Tilt {
                 (WIDTH * (ends[after] - ends[before]) / (after - before) as f64).max(least)
             })
             .collect();
-        // h / (h + |d|)^2 / 2 at distance d, integrated
-        let share = |value: f64| -> f64 {
-            ends.iter().zip(&widths).map(|(end, width)| (value - end) / (width + (value - end).abs())).sum()
-        };
         let power = ends.len() as f64 / (ends.len() as f64 + FEW);
+        let edges: [f64; BINS + 1] =
+            std::array::from_fn(|edge| forecast.quantile((edge as f64).clamp(OUTERMOST, BINS as f64 - OUTERMOST) / BINS as f64));
+        let mut below = [0.0; BINS + 1];
+        for (end, width) in ends.iter().zip(&widths) {
+            for (sum, edge) in below.iter_mut().zip(&edges) {
+                *sum += (edge - end) / (width + (edge - end).abs()); // h / (h + |d|)^2 at distance d, integrated
+            }
+        }
         let mut upto = [0.0; BINS + 1];
-        let mut from = forecast.quantile(OUTERMOST / BINS as f64);
-        let mut below = share(from);
         for bin in 0..BINS {
-            let edge = (bin as f64 + 1.0).min(BINS as f64 - OUTERMOST);
-            let to = forecast.quantile(edge / BINS as f64);
-            let within = share(to);
-            let density = ((within - below) / (to - from)).max(f64::MIN_POSITIVE);
-            upto[bin + 1] = upto[bin] + density.powf(power);
-            (from, below) = (to, within);
+            let density = (below[bin + 1] - below[bin]) / (edges[bin + 1] - edges[bin]);
+            upto[bin + 1] = upto[bin] + density.max(f64::MIN_POSITIVE).powf(power);
         }
         let all = upto[BINS];
-        upto.iter_mut().for_each(|share| *share /= all);
-        Self(upto)
+        Self(upto.map(|sum| sum / all))
     }
 
     /// The probability of what the forecast alone gives the probability `p`.

@@ -23,7 +23,7 @@ const STEPS: usize = 8;
 const GAIN: f64 = 1e-2;
 const EXPONENTS: (f64, f64) = (0.02, 8.0);
 /// How many times the middle half of the predictions one may lie outside of it.
-const FAR: f64 = 3.0;
+const FAR: f64 = 1.0;
 /// Prior weight of the last level as it is, which leaves all of the variance unexplained.
 const LEVEL: f64 = 0.1;
 
@@ -78,16 +78,15 @@ impl<'a> Votes<'a> {
         self.priors
     }
 
-    /// Predictions far outside of the middle half of all, as of a finished curve that diverged, are pulled in.
+    /// For the mean, predictions far outside of the middle half of all, as of a finished curve that diverged, are pulled in.
     pub fn verdict(&mut self) -> Verdict {
         let total: f64 = self.all.iter().map(|vote| vote.weight).sum();
         self.all.sort_unstable_by(|one, other| one.prediction.total_cmp(&other.prediction));
         let (low, high) = (self.quantile(0.25 * total), self.quantile(0.75 * total));
-        let reach = FAR * (high - low);
-        let pulled = |vote: &Vote| (vote.weight / total, vote.prediction.clamp(low - reach, high + reach));
-        let mean: f64 = self.all.iter().map(pulled).map(|(share, prediction)| share * prediction).sum();
-        let variance: f64 = self.all.iter().map(pulled).map(|(share, prediction)| share * (prediction - mean).powi(2)).sum();
-        Verdict { mean, spread: variance.sqrt() }
+        let (least, most) = (low - FAR * (high - low), high + FAR * (high - low));
+        let shared = |of: &dyn Fn(f64) -> f64| self.all.iter().map(|vote| vote.weight / total * of(vote.prediction)).sum::<f64>();
+        let mean = shared(&|prediction| prediction.clamp(least, most));
+        Verdict { mean, spread: shared(&|prediction| (prediction - mean).powi(2)).sqrt() }
     }
 
     /// The first prediction in order up to which there is so much weight.

@@ -95,7 +95,8 @@ pub struct Forecast {
 impl Forecast {
     /// Expected value.
     pub fn mean(&self) -> f64 {
-        self.scale.restored(if self.tilt.is_some() { self.at(0.5) } else { self.student.location })
+        let alone = self.student.location;
+        self.scale.restored(self.tilt.as_ref().map_or(alone, |_| alone / 2.0 + self.at(0.5) / 2.0))
     }
 
     /// The value below which the metric ends with probability `p`.
