@@ -15,9 +15,6 @@ pub(super) const EVIDENCE: usize = 4;
 const ALONE: [f64; EVIDENCE] = [-0.262, 0.537, 0.259, 0.328];
 const INFORMED: [f64; EVIDENCE] = [-0.271, 0.375, 0.250, 0.668];
 
-/// The same of curves too short to be fitted, with finished curves.
-const EARLY: [f64; 2] = [-0.327, 0.797];
-
 /// 1, then logarithms: of the spread of the predictions and of the last value's size, each relative to the spread of the
 /// values, and of the share of the way that is left.
 pub(super) fn evidence(way: &Way, sample: &Sample, verdict: &Verdict, level: f64) -> [f64; EVIDENCE] {
@@ -32,10 +29,4 @@ pub(super) fn scale(evidence: &[f64; EVIDENCE], sample: &Sample, informed: bool)
     let table = if informed { &INFORMED } else { &ALONE };
     let log: f64 = evidence.iter().zip(table).map(|(seen, weight)| seen * weight).sum();
     sample.variance.sqrt() * log.exp()
-}
-
-/// The scale of the forecast of a short curve, relative to the middle half of the ends of finished curves, by 1 and the logarithm
-/// of the middle half of their changes, in the same unit.
-pub(super) fn early(evidence: &[f64; 2]) -> f64 {
-    (evidence[0] * EARLY[0] + evidence[1] * EARLY[1]).exp()
 }

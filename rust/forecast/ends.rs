@@ -2,50 +2,39 @@
 //!
 //! A forecast that falls where no finished curve ended is more likely wrong than the curve without equal: of many curves the one
 //! that is forecast best is best by its error too. So the distribution of the forecast is taken as a likelihood, and multiplied by
-//! a density of ends (Bayes' rule). That is a sum of heavy-tailed densities, one for each finished curve, as wide as its neighbours
-//! lie apart, so that few ends, equal ones and ones that diverged need no cases of their own; few of them count for less.
-//! The product is kept as shares of the likelihood's own bins of equal probability: probabilities and quantiles pass through it.
+//! a density of ends (Bayes' rule). Few ends count for less. The product is kept as shares of bins between quantiles of the
+//! forecast: probabilities and quantiles pass through it.
 
 use super::student::Student;
 
 const BINS: usize = 128;
-/// Width of an end's density: this share of the mean gap to its neighbours, and at least these shares of the middle half of all
-/// ends and of the forecast's own scale.
-const WIDTH: f64 = 0.5;
-const LEAST: (f64, f64) = (0.02, 0.003);
-/// Of the outermost bins, which have no end, the density is that between their inner edge and this share of their probability.
+/// The outermost bins, which have no end, begin and end at this share of a bin's probability.
 const OUTERMOST: f64 = 0.25;
-/// The density counts with the power n / (n + FEW) for n ends.
+/// The density of ends counts with the power n / (n + FEW) for n ends.
 const FEW: f64 = 4.0;
+/// Widths in a density of points are at least these shares of the middle half of them and of the forecast's scale.
+const LEAST: (f64, f64) = (0.02, 0.003);
+/// Widths of ends, and of where curves that went on as finished ones would end, in mean gaps to their neighbours.
+const WIDTHS: (f64, f64) = (0.5, 1.0);
 
 /// The probability up to each edge of the bins.
 #[derive(Debug, Clone)]
 pub(super) struct Tilt([f64; BINS + 1]);
 
 impl Tilt {
-    /// Of a forecast, by the scaled ends of two finished curves or more.
-    pub fn of(forecast: &Student, mut ends: Vec<f64>) -> Self {
-        ends.sort_unstable_by(f64::total_cmp);
-        let least = (LEAST.0 * middle_half(&ends)).max(LEAST.1 * forecast.scale);
-        let widths: Vec<f64> = (0..ends.len())
-            .map(|at| {
-                let (before, after) = (at.saturating_sub(1), (at + 1).min(ends.len() - 1));
-                (WIDTH * (ends[after] - ends[before]) / (after - before) as f64).max(least)
-            })
-            .collect();
-        let power = ends.len() as f64 / (ends.len() as f64 + FEW);
-        let edges: [f64; BINS + 1] =
+    /// Of a forecast, by the scaled ends of two finished curves or more. With `guesses`, also two or more, these and not the
+    /// forecast are the likelihood, and its quantiles just the edges of the bins.
+    pub fn of(forecast: &Student, guesses: Option<&mut [f64]>, ends: &mut [f64]) -> Self {
+        let edges: Edges =
             std::array::from_fn(|edge| forecast.quantile((edge as f64).clamp(OUTERMOST, BINS as f64 - OUTERMOST) / BINS as f64));
-        let mut below = [0.0; BINS + 1];
-        for (end, width) in ends.iter().zip(&widths) {
-            for (sum, edge) in below.iter_mut().zip(&edges) {
-                *sum += (edge - end) / (width + (edge - end).abs()); // h / (h + |d|)^2 at distance d, integrated
-            }
-        }
+        let likelihood = guesses.map(|guesses| shares(guesses, WIDTHS.1, forecast.scale, &edges));
+        let power = ends.len() as f64 / (ends.len() as f64 + FEW);
+        let ends = shares(ends, WIDTHS.0, forecast.scale, &edges);
         let mut upto = [0.0; BINS + 1];
         for bin in 0..BINS {
-            let density = (below[bin + 1] - below[bin]) / (edges[bin + 1] - edges[bin]);
-            upto[bin + 1] = upto[bin] + density.max(f64::MIN_POSITIVE).powf(power);
+            let density = (ends[bin + 1] - ends[bin]) / (edges[bin + 1] - edges[bin]);
+            let likely = likelihood.as_ref().map_or(1.0, |upto| upto[bin + 1] - upto[bin]);
+            upto[bin + 1] = upto[bin] + (likely * density.max(f64::MIN_POSITIVE).powf(power)).max(f64::MIN_POSITIVE);
         }
         let all = upto[BINS];
         Self(upto.map(|sum| sum / all))
@@ -63,6 +52,24 @@ impl Tilt {
         let share = ((p - self.0[bin]) / (self.0[bin + 1] - self.0[bin])).clamp(0.0, 1.0);
         ((bin as f64 + share) / BINS as f64).clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON)
     }
+}
+
+type Edges = [f64; BINS + 1];
+
+/// What lies below each edge, but for a factor and a constant, if each point stands for the density h / (h + |d|)^2 at distance d.
+/// It is as wide as its neighbours lie apart, and heavy-tailed: few points, equal ones and ones far off need no cases of their own.
+fn shares(points: &mut [f64], width: f64, scale: f64, edges: &Edges) -> Edges {
+    points.sort_unstable_by(f64::total_cmp);
+    let least = (LEAST.0 * middle_half(points)).max(LEAST.1 * scale);
+    let mut below = [0.0; BINS + 1];
+    for (at, point) in points.iter().enumerate() {
+        let (before, after) = (at.saturating_sub(1), (at + 1).min(points.len() - 1));
+        let width = (width * (points[after] - points[before]) / (after - before) as f64).max(least);
+        for (sum, edge) in below.iter_mut().zip(edges) {
+            *sum += (edge - point) / (width + (edge - point).abs());
+        }
+    }
+    below
 }
 
 /// Distance of the quartiles of sorted numbers, roughly.

@@ -84,7 +84,7 @@ pub struct Forecast {
     /// False where the curve says nothing yet.
     pub informative: bool,
     /// What the width was derived from: a unit, the median before it is drawn to where finished curves ended, and the evidence
-    /// that `calibration` defines. Empty where nothing is known.
+    /// that `calibration` defines. Empty where the curve says nothing yet.
     pub evidence: Vec<f64>,
     direction: Direction,
     scale: Scale,
@@ -168,33 +168,29 @@ fn forecast_of(trace: &Trace, target_step: f64, finished: &[Finished], direction
     } else {
         None
     };
-    let informative = fit.is_some();
-    let fit = fit.or_else(|| references::change(finished, fractions[fractions.len() - 1], &scale));
-    let blind = Student::new(0.0, scale.ignorance(), UNBOUNDED);
-    let (student, evidence) = fit.as_ref().map_or((blind, Vec::new()), |fit| (fit.student, fit.in_values(&scale)));
-    let tilt = (fit.is_some() && !finished.is_empty()).then(|| Tilt::of(&student, references::ends(finished, &scale)));
+    let mut ends = references::ends(finished, &scale);
+    let changes = || references::changes(finished, fractions[fractions.len() - 1], &scale);
+    let (student, evidence, tilt) = if let Some((student, evidence)) = fit {
+        let tilt = (!ends.is_empty()).then(|| Tilt::of(&student, None, &mut ends));
+        (student, evidence, tilt)
+    } else if let Some(mut changes) = changes() {
+        let student = references::typical(&mut changes, &scale);
+        (student, Vec::new(), Some(Tilt::of(&student, Some(&mut changes), &mut ends)))
+    } else {
+        (Student::new(0.0, scale.ignorance(), UNBOUNDED), Vec::new(), None)
+    };
+    let informative = !evidence.is_empty();
     Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student, tilt }
 }
 
-/// What was made of a curve, in scaled values.
-struct Fit {
-    student: Student,
-    /// Unit of the evidence.
-    unit: f64,
-    evidence: Vec<f64>,
-}
-
-impl Fit {
-    /// The unit and the location in the metric's own values, then the evidence.
-    fn in_values(&self, scale: &Scale) -> Vec<f64> {
-        let unit = (scale.restored(self.unit) - scale.restored(0.0)).abs();
-        let location = scale.restored(self.student.location);
-        [unit, location].into_iter().chain(self.evidence.iter().copied()).collect()
-    }
-}
-
-/// None if the steps are too close to tell anything.
-fn fitted(trace: &Trace, scale: &Scale, fractions: &[f64], finished: &[Finished], families: Families) -> Option<Fit> {
+/// The distribution of scaled values, and the evidence for its width; None if the steps are too close to tell anything.
+fn fitted(
+    trace: &Trace,
+    scale: &Scale,
+    fractions: &[f64],
+    finished: &[Finished],
+    families: Families,
+) -> Option<(Student, Vec<f64>)> {
     let way = families::Way::new(fractions);
     let mut values: Vec<f64> = trace.values().iter().map(|value| scale.pulled(*value)).collect();
     ensemble::steady(&mut values);
@@ -208,7 +204,9 @@ fn fitted(trace: &Trace, scale: &Scale, fractions: &[f64], finished: &[Finished]
     let evidence = calibration::evidence(&way, &sample, &verdict, scale.level());
     let width = calibration::scale(&evidence, &sample, informed);
     let student = Student::new(verdict.mean, width.max(1e-12), scale.bounds);
-    Some(Fit { student, unit: sample.variance.sqrt(), evidence: evidence.to_vec() })
+    let unit = (scale.restored(sample.variance.sqrt()) - scale.restored(0.0)).abs();
+    let location = scale.restored(student.location);
+    Some((student, [unit, location].into_iter().chain(evidence).collect()))
 }
 
 impl Curve<'_> {

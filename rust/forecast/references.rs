@@ -1,6 +1,5 @@
 //! Finished curves as one more family: their shape, scaled and shifted onto the curve so far, shows how it may go on.
 
-use super::calibration;
 use super::ends::middle_half;
 use super::ensemble::Votes;
 use super::families::Way;
@@ -8,7 +7,6 @@ use super::lanes::Sample;
 use super::scale::{fractions, Scale};
 use super::student::Student;
 use super::trace::ROOM;
-use super::Fit;
 
 /// Finished curves below which nothing is said.
 pub(super) const MIN_CURVES: usize = 3;
@@ -19,6 +17,9 @@ const PRIOR: f64 = 0.25;
 /// The slope is drawn towards 1, as if a tenth more points had said so, and lies in this range.
 const TOWARDS_ONE: f64 = 0.1;
 const SLOPES: (f64, f64) = (0.0, 5.0);
+
+/// Scales from the median change to the best one, at most.
+const BEST: f64 = 4.0;
 
 /// The end of a curve of many reports is the mean of the last twentieth of them: alone, the last one is mostly noise.
 const TAIL: usize = 20;
@@ -94,20 +95,17 @@ pub(super) fn ends(finished: &[Finished], scale: &Scale) -> Vec<f64> {
 }
 
 /// Where curves went on from `fraction` of the way, counted from the last value; None if fewer than three say it.
-pub(super) fn change(finished: &[Finished], fraction: f64, scale: &Scale) -> Option<Fit> {
-    let mut changes: Vec<f64> =
+pub(super) fn changes(finished: &[Finished], fraction: f64, scale: &Scale) -> Option<Vec<f64>> {
+    let changes: Vec<f64> =
         finished.iter().filter_map(|curve| curve.change(fraction)).map(|change| scale.change(change)).collect();
-    if changes.len() < MIN_CURVES {
-        return None;
-    }
-    let mut ends = ends(finished, scale);
+    (changes.len() >= MIN_CURVES).then_some(changes)
+}
+
+/// Median of the changes, and a scale that reaches the best of them.
+pub(super) fn typical(changes: &mut [f64], scale: &Scale) -> Student {
     changes.sort_unstable_by(f64::total_cmp);
-    ends.sort_unstable_by(f64::total_cmp);
     let count = changes.len();
     let location = changes[(count - 1) / 2] / 2.0 + changes[count / 2] / 2.0;
-    let least = 1e-6 * scale.ignorance();
-    let (apart, changed) = (middle_half(&ends).max(least), middle_half(&changes).max(least));
-    let evidence = [1.0, (changed / apart).ln()];
-    let student = Student::new(location, apart * calibration::early(&evidence), scale.bounds);
-    Some(Fit { student, unit: apart, evidence: evidence.to_vec() })
+    let width = middle_half(changes).max((location - changes[0]) / BEST).max(1e-9 * scale.ignorance());
+    Student::new(location, width, scale.bounds)
 }
