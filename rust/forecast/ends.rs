@@ -27,9 +27,10 @@ impl Tilt {
     pub fn of(forecast: &Student, guesses: Option<&mut [f64]>, ends: &mut [f64]) -> Self {
         let edges: Edges =
             std::array::from_fn(|edge| forecast.quantile((edge as f64).clamp(OUTERMOST, BINS as f64 - OUTERMOST) / BINS as f64));
-        let likelihood = guesses.map(|guesses| shares(guesses, WIDTHS.1, forecast.scale, &edges));
+        let scale = forecast.scales[0].min(forecast.scales[1]);
+        let likelihood = guesses.map(|guesses| shares(guesses, WIDTHS.1, scale, &edges));
         let power = ends.len() as f64 / (ends.len() as f64 + FEW);
-        let ends = shares(ends, WIDTHS.0, forecast.scale, &edges);
+        let ends = shares(ends, WIDTHS.0, scale, &edges);
         let mut upto = [0.0; BINS + 1];
         for bin in 0..BINS {
             let density = (ends[bin + 1] - ends[bin]) / (edges[bin + 1] - edges[bin]);

@@ -53,8 +53,8 @@ pub(super) struct Votes<'a> {
 /// What they amount to, in the values' unit.
 pub(super) struct Verdict {
     pub mean: f64,
-    /// Their standard deviation.
-    pub spread: f64,
+    /// Their standard deviation, by those below and by those above.
+    pub spread: [f64; 2],
 }
 
 impl<'a> Votes<'a> {
@@ -86,7 +86,8 @@ impl<'a> Votes<'a> {
         let (least, most) = (low - FAR * (high - low), high + FAR * (high - low));
         let shared = |of: &dyn Fn(f64) -> f64| self.all.iter().map(|vote| vote.weight / total * of(vote.prediction)).sum::<f64>();
         let mean = shared(&|prediction| prediction.clamp(least, most));
-        Verdict { mean, spread: shared(&|prediction| (prediction - mean).powi(2)).sqrt() }
+        let spread = |sign: f64| (2.0 * shared(&|prediction| (sign * (prediction - mean)).max(0.0).powi(2))).sqrt();
+        Verdict { mean, spread: [spread(-1.0), spread(1.0)] }
     }
 
     /// The first prediction in order up to which there is so much weight.

@@ -83,8 +83,8 @@ pub struct Forecast {
     pub points: usize,
     /// False where the curve says nothing yet.
     pub informative: bool,
-    /// What the width was derived from: a unit, the median before it is drawn to where finished curves ended, and the evidence
-    /// that `calibration` defines. Empty where the curve says nothing yet.
+    /// What the width was derived from: a unit, the median before it is drawn to where finished curves ended, and what
+    /// `calibration` takes as evidence for the width below (in the sense of better) and above. Empty where the curve says nothing yet.
     pub evidence: Vec<f64>,
     direction: Direction,
     scale: Scale,
@@ -177,7 +177,7 @@ fn forecast_of(trace: &Trace, target_step: f64, finished: &[Finished], direction
         let student = references::typical(&mut changes, &scale);
         (student, Vec::new(), Some(Tilt::of(&student, Some(&mut changes), &mut ends)))
     } else {
-        (Student::new(0.0, scale.ignorance(), UNBOUNDED), Vec::new(), None)
+        (Student::new(0.0, [scale.ignorance(); 2], UNBOUNDED), Vec::new(), None)
     };
     let informative = !evidence.is_empty();
     Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student, tilt }
@@ -201,12 +201,12 @@ fn fitted(
     let mut votes = ensemble::votes(&way, &sample, families)?;
     let informed = references::count(finished, &way, &sample, scale, &mut votes) >= references::MIN_CURVES;
     let verdict = votes.verdict();
-    let evidence = calibration::evidence(&way, &sample, &verdict, scale.level());
-    let width = calibration::scale(&evidence, &sample, informed);
-    let student = Student::new(verdict.mean, width.max(1e-12), scale.bounds);
+    let evidence = verdict.spread.map(|spread| calibration::evidence(&way, &sample, spread, scale.level()));
+    let scales = evidence.map(|evidence| calibration::scale(&evidence, &sample, informed));
+    let student = Student::new(verdict.mean, scales, scale.bounds);
     let unit = (scale.restored(sample.variance.sqrt()) - scale.restored(0.0)).abs();
     let location = scale.restored(student.location);
-    Some((student, [unit, location].into_iter().chain(evidence).collect()))
+    Some((student, [unit, location].into_iter().chain(evidence.into_iter().flatten()).collect()))
 }
 
 impl Curve<'_> {

@@ -107,5 +107,5 @@ pub(super) fn typical(changes: &mut [f64], scale: &Scale) -> Student {
     let count = changes.len();
     let location = changes[(count - 1) / 2] / 2.0 + changes[count / 2] / 2.0;
     let width = middle_half(changes).max((location - changes[0]) / BEST).max(1e-9 * scale.ignorance());
-    Student::new(location, width, scale.bounds)
+    Student::new(location, [width; 2], scale.bounds)
 }
