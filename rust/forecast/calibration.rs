@@ -12,7 +12,7 @@ pub(super) const EVIDENCE: usize = 4;
 
 /// Coefficients without and with finished curves, as `evidence` orders them.
 const ALONE: [f64; EVIDENCE] = [-0.190, 0.489, 0.264, 0.400];
-const INFORMED: [f64; EVIDENCE] = [-0.276, 0.746, 0.194, 0.163];
+const INFORMED: [f64; EVIDENCE] = [-0.336, 0.746, 0.194, 0.163];
 
 /// 1, then logarithms: of the spread of the predictions to one side and of the last value's size, each relative to the spread of the
 /// values, and of the share of the way that is left.
