@@ -78,3 +78,43 @@ pub(super) fn middle_half(sorted: &[f64]) -> f64 {
     let cut = (sorted.len() - 1) / 4;
     sorted[sorted.len() - 1 - cut] - sorted[cut]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::student::UNBOUNDED;
+    use super::*;
+
+    fn ends() -> Vec<f64> {
+        (0..8).map(|number| f64::from(number) / 10.0).collect()
+    }
+
+    #[test]
+    fn a_forecast_is_drawn_to_the_ends_and_fewer_draw_less() {
+        let forecast = Student::new(-0.5, [0.5; 2], UNBOUNDED);
+        let median = |count: usize| forecast.quantile(Tilt::of(&forecast, None, &mut ends()[..count]).level(0.5));
+        assert!(-0.5 < median(3) && median(3) < median(8) && median(8) < 0.35, "{} {}", median(3), median(8));
+        let best = Tilt::of(&forecast, None, &mut ends()).tilted(forecast.below(0.0));
+        assert!(0.1 < best && best < 0.7 * forecast.below(0.0), "{best}");
+    }
+
+    #[test]
+    fn a_forecast_that_is_sure_stays_where_it_is() {
+        let forecast = Student::new(-0.5, [0.001; 2], UNBOUNDED);
+        let tilt = Tilt::of(&forecast, None, &mut ends());
+        for p in [0.05, 0.5, 0.95] {
+            assert!((tilt.tilted(p) - p).abs() < 0.01, "{p} {}", tilt.tilted(p));
+        }
+    }
+
+    #[test]
+    fn levels_are_the_inverse_and_any_points_make_shares() {
+        let forecast = Student::new(0.1, [0.2, 3.0], (-1.0, f64::INFINITY));
+        for mut ends in [ends(), vec![0.1; 5], vec![1e100, -1e100], vec![0.0, 0.0, 1e16]] {
+            let tilt = Tilt::of(&forecast, Some(&mut ends.clone()), &mut ends);
+            for p in [1e-6, 0.01, 0.3, 0.5, 0.8, 0.999] {
+                assert!((tilt.tilted(tilt.level(p)) - p).abs() < 1e-9, "{p} {ends:?}");
+            }
+            assert!((tilt.tilted(0.0), tilt.tilted(1.0)) == (0.0, 1.0));
+        }
+    }
+}
