@@ -27,7 +27,7 @@ impl Tilt {
     pub fn of(forecast: &Student, guesses: Option<&mut [f64]>, ends: &mut [f64]) -> Self {
         let edges: Edges =
             std::array::from_fn(|edge| forecast.quantile((edge as f64).clamp(OUTERMOST, BINS as f64 - OUTERMOST) / BINS as f64));
-        let scale = forecast.scales[0].min(forecast.scales[1]);
+        let scale = forecast.scales[0]; // of the better side: to the other one curves diverge
         let likelihood = guesses.map(|guesses| shares(guesses, WIDTHS.1, scale, &edges));
         let power = ends.len() as f64 / (ends.len() as f64 + FEW);
         let ends = shares(ends, WIDTHS.0, scale, &edges);
@@ -61,7 +61,8 @@ type Edges = [f64; BINS + 1];
 /// It is as wide as its neighbours lie apart, and heavy-tailed: few points, equal ones and ones far off need no cases of their own.
 fn shares(points: &mut [f64], width: f64, scale: f64, edges: &Edges) -> Edges {
     points.sort_unstable_by(f64::total_cmp);
-    let least = (LEAST.0 * middle_half(points)).max(LEAST.1 * scale);
+    let quarters = quarters(points);
+    let least = (LEAST.0 * quarters[0].min(quarters[1])).max(LEAST.1 * scale);
     let mut below = [0.0; BINS + 1];
     for (at, point) in points.iter().enumerate() {
         let (before, after) = (at.saturating_sub(1), (at + 1).min(points.len() - 1));
@@ -73,10 +74,14 @@ fn shares(points: &mut [f64], width: f64, scale: f64, edges: &Edges) -> Edges {
     below
 }
 
-/// Distance of the quartiles of sorted numbers, roughly.
-pub(super) fn middle_half(sorted: &[f64]) -> f64 {
-    let cut = (sorted.len() - 1) / 4;
-    sorted[sorted.len() - 1 - cut] - sorted[cut]
+pub(super) fn median(sorted: &[f64]) -> f64 {
+    sorted[(sorted.len() - 1) / 2] / 2.0 + sorted[sorted.len() / 2] / 2.0
+}
+
+/// Distances of the quartiles of sorted numbers from the median, roughly.
+pub(super) fn quarters(sorted: &[f64]) -> [f64; 2] {
+    let (cut, middle) = ((sorted.len() - 1) / 4, median(sorted));
+    [middle - sorted[cut], sorted[sorted.len() - 1 - cut] - middle]
 }
 
 #[cfg(test)]

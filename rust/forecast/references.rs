@@ -1,6 +1,6 @@
 //! Finished curves as one more family: their shape, scaled and shifted onto the curve so far, shows how it may go on.
 
-use super::ends::middle_half;
+use super::ends::{median, quarters};
 use super::ensemble::Votes;
 use super::families::Way;
 use super::lanes::Sample;
@@ -18,8 +18,10 @@ const PRIOR: f64 = 0.25;
 const TOWARDS_ONE: f64 = 0.1;
 const SLOPES: (f64, f64) = (0.0, 5.0);
 
-/// Scales from the median change to the best one, at most.
-const BEST: f64 = 4.0;
+/// Scales from the median change to the furthest one, at most.
+const FURTHEST: f64 = 4.0;
+/// Least scale of changes, relative to the size of the last value.
+const NARROWEST: f64 = 0.01;
 
 /// The end of a curve of many reports is the mean of the last twentieth of them: alone, the last one is mostly noise.
 const TAIL: usize = 20;
@@ -101,11 +103,12 @@ pub(super) fn changes(finished: &[Finished], fraction: f64, scale: &Scale) -> Op
     (changes.len() >= MIN_CURVES).then_some(changes)
 }
 
-/// Median of the changes, and a scale that reaches the best of them.
+/// Median of the changes, and scales that reach a good part of the way to the furthest.
 pub(super) fn typical(changes: &mut [f64], scale: &Scale) -> Student {
     changes.sort_unstable_by(f64::total_cmp);
-    let count = changes.len();
-    let location = changes[(count - 1) / 2] / 2.0 + changes[count / 2] / 2.0;
-    let width = middle_half(changes).max((location - changes[0]) / BEST).max(1e-9 * scale.ignorance());
-    Student::new(location, [width; 2], scale.bounds)
+    let (count, location) = (changes.len(), median(changes));
+    let quarters = quarters(changes);
+    let furthest = [location - changes[0], changes[count - 1] - location];
+    let scales = [0, 1].map(|side| quarters[side].max(furthest[side] / FURTHEST).max(NARROWEST * scale.ignorance()));
+    Student::new(location, scales, scale.bounds)
 }
