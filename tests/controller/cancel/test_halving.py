@@ -187,7 +187,7 @@ def test_what_fails_a_rung_is_cancelled_and_the_reason_names_value_rung_rank_and
 
 
 def test_a_chance_to_lead_rescues_what_fails_a_rung() -> None:
-    for rescue, reports in ((0.4, STEPS), (1, 2)):
+    for rescue, reports in ((0.3, STEPS), (1, 2)):
         told = cutting(rescue=rescue, hopeless=0)
         for number in range(10, 16):
             told.run(number, falling(0.1))
