@@ -1,5 +1,7 @@
 //! The form that every notation is brought into: by file, hunks of rows, or a whole new text.
 
+use std::ops::Range;
+
 /// What a row of a hunk does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -49,11 +51,23 @@ pub(super) struct Hunk<'a> {
     pub cut: Option<usize>,
     /// The patch says that the hunk ends the file.
     pub ends_file: bool,
+    /// Written for the text as the hunks before it leave it.
+    pub in_turn: bool,
 }
 
 impl<'a> Hunk<'a> {
     pub fn new(number: usize, scope: &'a str) -> Self {
-        Self { number, stated: None, scope, counted: false, overlong: false, rows: Vec::new(), cut: None, ends_file: false }
+        Self {
+            number,
+            stated: None,
+            scope,
+            counted: false,
+            overlong: false,
+            rows: Vec::new(),
+            cut: None,
+            ends_file: false,
+            in_turn: false,
+        }
     }
 
     pub fn expected(&self) -> impl Iterator<Item = &Row<'a>> {
@@ -68,8 +82,21 @@ impl<'a> Hunk<'a> {
         self.rows.iter().filter(|row| row.kind == Kind::Add)
     }
 
+    /// Whether another hunk, in whatever notation, has the same rows.
+    pub fn repeats(&self, other: &Self) -> bool {
+        let rows = |hunk: &Self| hunk.rows.iter().map(|row| (row.kind, row.text)).collect::<Vec<_>>();
+        rows(self) == rows(other)
+    }
+
     pub fn changes(&self) -> bool {
         self.rows.iter().any(|row| row.kind != Kind::Keep)
+    }
+
+    /// The rows without kept blank ones at both ends, where there are such.
+    pub fn without_blank_ends(&self) -> Option<Range<usize>> {
+        let blank = |row: &&Row<'_>| row.is_blank_context();
+        let (before, after) = (self.rows.iter().take_while(blank).count(), self.rows.iter().rev().take_while(blank).count());
+        (before + after > 0 && before < self.rows.len()).then(|| before..self.rows.len() - after)
     }
 
     /// Whether only blanks change.
@@ -86,6 +113,16 @@ impl<'a> Hunk<'a> {
 pub(super) struct Change<'a> {
     pub path: &'a str,
     pub body: Body<'a>,
+}
+
+impl Change<'_> {
+    /// Number of the last hunk.
+    pub fn last_number(&self) -> Option<usize> {
+        match &self.body {
+            Body::Hunks(hunks) => hunks.last().map(|hunk| hunk.number),
+            Body::Whole(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -196,6 +196,31 @@ fn repeated_lines_cost_little() {
 }
 
 #[test]
+fn reading_costs_no_look_at_the_file_for_each_line() {
+    let text: String = (0..20_000).map(|line| format!("value {line}\n")).collect();
+    let before = text.clone() + "same\n# ... rest\nsame\n";
+    let rows = "@@ -1 +1 @@\n--- a/t.py\n+++ b/t.py\n".repeat(4_000);
+    assert_eq!(applied(&before, &format!("{rows}@@\n-value 7\n+x\n")).unwrap(), before.replace("value 7\n", "x\n"));
+    let fences = "  ```\n  value 1\n  a\n  b\n  ```\n".repeat(15_000);
+    assert_eq!(code(apply(&files(&[("t.py", &before)]), &fences)), "no_diff");
+    let (dots, doubled) = ("+# ... rest\n".repeat(50_000), " # ... rest\n".repeat(50_000));
+    assert!(applied(&before, &format!("@@\n value 1\n{dots} value 2\n")).is_ok());
+    assert_eq!(code(applied(&before, &format!("@@\n value 1\n{doubled}-value 9\n"))), "no_match");
+    let scopes: String = (0..4_900).map(|name| format!("@@ value {name}9\n-same\n+x\n")).collect();
+    assert_eq!(code(applied(&before, &scopes)), "too_costly");
+}
+
+#[test]
+fn a_block_may_be_for_what_those_before_it_leave() {
+    let block = |old: &str, new: &str| format!("<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n");
+    let apply = |patch: &str| apply(&files(&[("t.py", "a\nb\nc\n")]), patch).map(|mut changed| changed.remove("t.py").unwrap());
+    assert_eq!(apply(&(block("a", "a\nx") + &block("x\nb", "y") + &block("y\nc", "z"))).unwrap(), "a\nz\n");
+    assert_eq!(apply(&(block("a", "x") + &block("x\nb", "y") + &block("nowhere", "z"))).unwrap_err().place().0, 2);
+    assert_eq!(code(applied("a\nb\nc\n", "@@\n-a\n+x\n@@\n-x\n-b\n+y\n")), "no_match");
+    // hunks are for the file as it is
+}
+
+#[test]
 fn what_takes_too_long_is_refused() {
     let before: String = (0..5_000).map(|line| format!("value {}\n", line % 50)).collect();
     let old: String = (0..3_000).map(|line| format!(" value {}\n", line * 7 % 50)).collect();

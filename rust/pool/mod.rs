@@ -51,6 +51,8 @@ pub struct Part {
 struct Waiting {
     key: i64,
     needs: Vec<(usize, Need)>,
+    /// It asks for the same as the request before it in the queue, as the trials of a campaign mostly do.
+    again: bool,
 }
 
 /// The pool; every method that changes it returns the grants that follow, oldest request first.
@@ -59,6 +61,8 @@ pub struct Pool {
     /// By name.
     resources: Vec<Resource>,
     waiting: VecDeque<Waiting>,
+    /// How many of them do not ask for the same as the one before.
+    runs: usize,
     /// Grows whenever another request becomes the head.
     turn: u64,
 }
@@ -82,7 +86,7 @@ impl Pool {
                 return Err(PoolError::DeviceCount { name: name.clone(), capacity: *amount, devices });
             }
         }
-        Ok(Self { resources: resources.into_values().collect(), waiting: VecDeque::new(), turn: 0 })
+        Ok(Self { resources: resources.into_values().collect(), waiting: VecDeque::new(), runs: 0, turn: 0 })
     }
 
     /// Queues a request of amounts by name. An amount of 0 is as good as not named.
@@ -91,15 +95,19 @@ impl Pool {
         if self.holds(key) || self.waiting.iter().any(|other| other.key == key) {
             return Err(PoolError::KeyInUse { key });
         }
-        self.waiting.push_back(Waiting { key, needs });
+        let again = self.waiting.back().is_some_and(|last| last.needs == needs);
+        self.waiting.push_back(Waiting { key, needs, again });
+        if again {
+            return Ok(Vec::new()); // what the one before waits for
+        }
+        self.runs += 1;
         Ok(self.grant_from(self.waiting.len() - 1)) // who waited before cannot start because of it
     }
 
     /// Takes back a waiting request.
     pub fn withdraw(&mut self, key: i64) -> Result<Vec<Grant>, PoolError> {
         let at = self.waiting.iter().position(|other| other.key == key).ok_or(PoolError::NotWaiting { key })?;
-        self.waiting.remove(at);
-        self.turn += u64::from(at == 0);
+        self.leave(at);
         Ok(self.grant_from(0))
     }
 
@@ -186,25 +194,38 @@ impl Pool {
     fn grant_from(&mut self, start: usize) -> Vec<Grant> {
         let mut grants = Vec::new();
         let mut refused: Vec<usize> = Vec::new(); // what asks for the same as one of these would be refused again
-        let mut at = start;
-        while at < self.waiting.len() {
-            let needs = &self.waiting[at].needs;
-            if !needs.iter().all(|(resource, need)| self.resources[*resource].fits(*need))
-                || refused.iter().any(|&other| self.waiting[other].needs == *needs)
-            {
-                at += 1;
-                continue;
+        let (mut at, mut runs, mut waits) = (start, 0, false);
+        while let Some(Waiting { needs, again, .. }) = self.waiting.get(at).filter(|_| !waits || runs < self.runs) {
+            waits = waits && *again
+                || !needs.iter().all(|(resource, need)| self.resources[*resource].fits(*need))
+                || refused.iter().any(|&other| self.waiting[other].needs == *needs);
+            let placed = if waits { None } else { self.place(at) };
+            match placed {
+                Some(placed) => {
+                    grants.extend(self.leave(at).map(|waiting| self.hold(waiting, placed)));
+                    refused.clear();
+                }
+                None => {
+                    if !waits {
+                        refused.push(at);
+                    }
+                    runs += usize::from(!self.waiting[at].again);
+                    (at, waits) = (at + 1, true);
+                }
             }
-            let Some(placed) = self.place(at) else {
-                refused.push(at);
-                at += 1;
-                continue;
-            };
-            grants.extend(self.waiting.remove(at).map(|waiting| self.hold(waiting, placed)));
-            self.turn += u64::from(at == 0);
-            refused.clear();
         }
         grants
+    }
+
+    /// Takes a request from the queue.
+    fn leave(&mut self, at: usize) -> Option<Waiting> {
+        let gone = self.waiting.remove(at)?;
+        match self.waiting.get_mut(at) {
+            Some(next) if next.again => next.again = gone.again,
+            _ => self.runs -= usize::from(!gone.again),
+        }
+        self.turn += u64::from(at == 0);
+        Some(gone)
     }
 
     /// What the request at position `at` of the queue would hold if it started now, if it can.
@@ -220,7 +241,7 @@ impl Pool {
         self.waiting[at].needs.iter().map(place).collect()
     }
 
-    fn hold(&mut self, Waiting { key, needs }: Waiting, placed: Vec<Held>) -> Grant {
+    fn hold(&mut self, Waiting { key, needs, .. }: Waiting, placed: Vec<Held>) -> Grant {
         let mut parts = Vec::with_capacity(needs.len());
         for ((resource, _), held) in needs.into_iter().zip(placed) {
             let resource = &mut self.resources[resource];

@@ -114,6 +114,30 @@ fn the_pool_agrees_with_brute_force() {
     holds(prop::collection::vec(any::<u8>(), 2..160), |bytes| properties::agrees_with_brute_force(&bytes));
 }
 
+#[test]
+fn the_pool_agrees_with_brute_force_where_most_ask_for_the_same() {
+    let call = (any::<u8>(), any::<u8>(), prop::sample::select(vec![0_u8, 7]), prop::sample::select(vec![3_u8, 7, 8]));
+    holds((1..5_u8, prop::collection::vec(call, 1..60)), |(gpus, calls)| {
+        let calls = calls.into_iter().flat_map(|(what, key, cpu, gpu)| [what, key, cpu, gpu]);
+        properties::agrees_with_brute_force(&[gpus, 40].into_iter().chain(calls).collect::<Vec<u8>>());
+    });
+}
+
+#[test]
+fn who_asks_for_the_same_waits_and_starts_in_turn() {
+    let mut pool = pool(&[("cpu", 2.0)], 0);
+    let mut submit = |key, amount| keys(&pool.submit(key, &[("cpu", amount)]).unwrap());
+    assert_eq!(
+        [submit(0, 2.0), submit(1, 1.0), submit(2, 1.0), submit(3, 2.0), submit(4, 1.0)],
+        [vec![0], vec![], vec![], vec![], vec![]]
+    );
+    assert!(pool.withdraw(1).unwrap().is_empty());
+    assert!(pool.withdraw(3).unwrap().is_empty());
+    assert!(pool.submit(5, &[("cpu", 1.0)]).unwrap().is_empty());
+    assert_eq!(keys(&pool.release(0, None).unwrap()), [2, 4]);
+    assert_eq!(keys(&pool.release(2, None).unwrap()), [5]);
+}
+
 proptest! {
     #[test]
     fn any_amounts_are_granted_or_refused(cpu in prop::num::f64::ANY, ask in prop::num::f64::ANY, gpu in prop::num::f64::ANY) {

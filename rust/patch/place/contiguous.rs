@@ -1,5 +1,7 @@
 //! Hunks whose old rows stand in the file one after the other.
 
+use std::ops::Range;
+
 use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::fit::{Fit, Reading};
 use super::indents::Indents;
@@ -10,12 +12,13 @@ use super::work::{Costly, Work};
 const TELLING: usize = 8;
 
 /// How rows are compared with lines as a whole, strictest first.
-const LADDER: [(Reading, Class, Shape); 7] = [
+const LADDER: [(Reading, Class, Shape); 8] = [
     (Reading::Marked, Class::Exact, Shape::Same),
     (Reading::Marked, Class::End, Shape::Same),
     (Reading::Raw, Class::End, Shape::Same),
     (Reading::Marked, Class::Plain, Shape::Same),
     (Reading::Raw, Class::Plain, Shape::Same),
+    (Reading::Marked, Class::Loose, Shape::Mixed),
     (Reading::Marked, Class::Loose, Shape::Shifted),
     (Reading::Marked, Class::Loose, Shape::Scaled),
 ];
@@ -23,18 +26,21 @@ const LADDER: [(Reading, Class, Shape); 7] = [
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
     Same,
+    /// Some kept rows have lost their markers, others have not.
+    Mixed,
     /// All further in or out by the same.
     Shifted,
     /// Further in where the rows are.
     Scaled,
 }
 
-/// Places of the first `count` rows of a hunk.
+/// Places of some rows of a hunk.
 pub(super) struct Places {
     reading: Reading,
     class: Class,
     shape: Shape,
-    count: usize,
+    /// All others are blank, or no part of the hunk.
+    rows: Range<usize>,
     old: usize,
     /// Lines of the first old row, in order.
     pub starts: Vec<usize>,
@@ -46,20 +52,26 @@ impl Places {
     }
 
     pub fn fit<'a>(&self, hunk: &Hunk<'a>, start: usize, lines: &Lines<'a>) -> Fit<'a> {
-        let at = (start..self.end(start)).map(Some).collect();
-        let mut fit =
-            Fit { reading: self.reading, class: self.class, rows: self.count, lines: at, indents: None, exact: true, start };
-        if self.shape != Shape::Same {
-            fit.indents = Some(fit.learn(&hunk.rows[..self.count], lines));
+        let left = (0..self.rows.start).map(|_| None);
+        let (rows, at) = (self.rows.end, left.chain((start..self.end(start)).map(Some)).collect());
+        let exact = rows == hunk.rows.len() && self.rows.start == 0;
+        let mut fit = Fit { reading: self.reading, class: self.class, rows, lines: at, indents: None, exact, start };
+        if matches!(self.shape, Shape::Shifted | Shape::Scaled) {
+            fit.indents = Some(fit.learn(&hunk.rows[..rows], lines));
         }
         fit
     }
 }
 
-/// All places of the first `count` rows of a hunk by the strictest comparison that has one.
-pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &mut Work) -> Result<Option<Places>, Costly> {
-    let rows = &hunk.rows[..count];
-    let old: Vec<&Row<'a>> = rows.iter().filter(|row| row.kind != Kind::Add).collect();
+/// All places of some rows of a hunk by the strictest comparison that has one.
+pub(super) fn find<'a>(
+    hunk: &Hunk<'a>,
+    rows: Range<usize>,
+    lines: &Lines<'a>,
+    work: &mut Work,
+) -> Result<Option<Places>, Costly> {
+    let old: Vec<&Row<'a>> = hunk.rows[rows.clone()].iter().filter(|row| row.kind != Kind::Add).collect();
+    let stated = hunk.stated.map(|line| line + rows.start);
     let has_raw = old.iter().any(|row| row.raw != row.text && !is_blank(row.raw));
     let only_blanks_change = hunk.changes_blanks_only();
     // Where kept lines have lost their markers they pass for lines that are one column further out.
@@ -67,16 +79,20 @@ pub(super) fn find<'a>(hunk: &Hunk<'a>, count: usize, lines: &Lines<'a>, work: &
     let unmarked = has_raw && old.iter().any(|row| row.kind == Kind::Keep && row.raw == row.text && !is_blank(row.raw));
     let told: usize = old.iter().map(|row| letters(row.text, TELLING)).sum();
     for (reading, class, shape) in LADDER {
-        if reading == Reading::Raw && !has_raw || shape != Shape::Same && told < TELLING {
+        if (reading == Reading::Raw || shape == Shape::Mixed) && !has_raw || shape != Shape::Same && told < TELLING {
             continue;
         }
         let texts: Vec<&str> = old.iter().map(|row| reading.text(row)).collect();
-        let starts = search(&texts, class, hunk.stated, lines, work)?;
-        let mut places = Places { reading, class, shape, count, old: old.len(), starts: Vec::new() };
+        let starts = search(&texts, class, stated, lines, work)?;
+        let mut places = Places { reading, class, shape, rows: rows.clone(), old: old.len(), starts: Vec::new() };
+        let stands = |(row, line): (&&Row<'_>, &&str)| {
+            Class::Plain.same(line, row.text) || row.kind == Kind::Keep && Class::Plain.same(line, row.raw)
+        };
         let fits = |start: &usize| {
             let indents = || places.fit(hunk, *start, lines).indents.unwrap_or_default();
             match shape {
                 Shape::Same => true,
+                Shape::Mixed => old.iter().zip(&lines.all[*start..]).all(stands),
                 Shape::Shifted => indents().shift().is_some_and(|shift| shift == 0 || may_shift(shift)),
                 Shape::Scaled => !only_blanks_change && !unmarked && indents().is_consistent(),
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::indents::Indents;
-use super::lines::{letters, width, Class, Lines};
+use super::lines::{letters, plain, width, Class, Lines};
 
 /// What of a row is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,25 @@ impl<'a> Fit<'a> {
             self.group(hunk.number, (at, group), (position, old), lines, &mut edits)?;
             (at, old) = (at + length, old + removed);
         }
+        let typeset = self.typeset(rows, lines);
+        for line in edits.iter_mut().flat_map(|edit| &mut edit.new).filter(|line| line.contains(&typeset[..])) {
+            *line = line.chars().map(|char| if typeset.contains(&char) { plain(char) } else { char }).collect();
+        }
         Ok(edits)
+    }
+
+    /// Characters of typesetting that the file does not have, and that stand for those of a keyboard in old rows.
+    fn typeset(&self, rows: &[Row<'a>], lines: &Lines<'a>) -> Vec<char> {
+        if self.class == Class::Exact {
+            return Vec::new();
+        }
+        let old = rows.iter().filter(|row| row.kind != Kind::Add).zip(&self.lines);
+        let stand = old.filter(|(row, line)| line.is_some() && !row.text.is_ascii());
+        let mut chars: Vec<char> = stand.flat_map(|(row, _)| row.text.chars().filter(|char| plain(*char) != *char)).collect();
+        chars.sort_unstable();
+        chars.dedup();
+        chars.retain(|char| !lines.all.iter().any(|line| line.contains(*char)));
+        chars
     }
 
     /// Where lines with content were left out beside added rows, these may belong on either side of them, unless they take

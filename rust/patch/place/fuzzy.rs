@@ -7,6 +7,7 @@ use super::align::{align, Columns, Cost, Forward, NO};
 use super::fit::{Fit, Reading};
 use super::lines::{letters, width, Class, Lines};
 use super::work::{Costly, Work};
+use super::NEAR;
 
 const GAIN: i32 = 20;
 const SHORT_GAIN: i32 = 8;
@@ -18,8 +19,6 @@ const JUMP: i32 = 40;
 const MARGIN: i32 = 24;
 /// Letters that make a line telling.
 const TELLING: usize = 8;
-/// Lines around the place that the numbers say where little context is enough.
-const NEAR: usize = 6;
 
 /// Lines around twice the length of a hunk where its rows are looked for if one of them is there only.
 const AROUND: usize = 200;
@@ -41,8 +40,7 @@ pub(super) fn find<'a>(
     work: &mut Work,
 ) -> Result<Found<'a>, Costly> {
     let hi = hi.min(lines.all.len());
-    let plain = lines.keys(Class::Plain).get(lo..hi).unwrap_or(&[]);
-    let is_dots = |row: &Row<'_>| row.kind == Kind::Keep && is_ellipsis(row.text) && !plain.contains(&Class::Plain.key(row.text));
+    let is_dots = |row: &Row<'_>| row.kind == Kind::Keep && is_ellipsis(row.text) && !lines.has_dots(row.text, lo..hi);
     let (mut rows, mut dots, mut old) = (Vec::with_capacity(count), Vec::new(), 0);
     for row in &hunk.rows[..count] {
         if is_dots(row) {
@@ -52,7 +50,7 @@ pub(super) fn find<'a>(
         }
         old += usize::from(row.kind != Kind::Add);
     }
-    let search = Search { rows, dots, lines, lo, hi, predicted, stated: hunk.stated, overlong: hunk.overlong };
+    let search = Search { rows, dots, lines, lo, hi, predicted, hunk };
     let mut found = search.with(None, work)?;
     if matches!(found, Found::None) && !hunk.changes_blanks_only() {
         for shift in search.shifts() {
@@ -77,8 +75,7 @@ struct Search<'s, 'a> {
     lo: usize,
     hi: usize,
     predicted: Option<usize>,
-    stated: Option<usize>,
-    overlong: bool,
+    hunk: &'s Hunk<'a>,
 }
 
 impl<'a> Search<'_, 'a> {
@@ -104,7 +101,7 @@ impl<'a> Search<'_, 'a> {
         }
         // What is removed stands on one line only: the others are near, unless lines may be left out at will.
         let reach = 2 * old.len() + AROUND;
-        let near = only.filter(|_| self.dots.is_empty() && !self.overlong);
+        let near = only.filter(|_| self.dots.is_empty() && !self.hunk.overlong);
         let (lo, hi) = near.map_or((0, keys.len()), |line| (line.saturating_sub(reach), (line + reach).min(keys.len())));
         work.spend(8 * (hi - lo))?;
         let (rows, columns, lines) = self.columns(&old, &wanted, (&keys[lo..hi], self.lo + lo), shift);
@@ -174,7 +171,7 @@ impl<'a> Search<'_, 'a> {
         let mut joined = vec![false; old.len()];
         let mut at = 0;
         for pair in self.rows.windows(2) {
-            let kept = self.overlong && pair[0].kind == Kind::Keep && pair[1].kind == Kind::Keep;
+            let kept = self.hunk.overlong && pair[0].kind == Kind::Keep && pair[1].kind == Kind::Keep;
             if pair[0].kind != Kind::Add {
                 joined[at] = kept;
                 at += 1;
@@ -221,9 +218,11 @@ impl<'a> Search<'_, 'a> {
                 told += letters(row.text, TELLING);
             }
         }
-        let near = self.predicted.or(self.stated).is_some_and(|line| line.abs_diff(start) <= NEAR);
+        let near = self.predicted.or(self.hunk.stated).is_some_and(|line| line.abs_diff(start) <= NEAR);
         let beside = self.beside(|row| !is_blank(old[row].text));
-        told >= TELLING && (near || 2 * stands >= all && beside.iter().all(|row| at[*row].is_some()))
+        // Unless the counts say that it is context, a row that stands nowhere beside a change may be one to add without its marker.
+        let context = near && self.hunk.counted || beside.iter().all(|row| at[*row].is_some());
+        told >= TELLING && (near || 2 * stands >= all) && context
     }
 
     /// The old rows, of those that count, that are next to something that changes, and that are removed.
@@ -284,12 +283,22 @@ impl<'a> Search<'_, 'a> {
 
 /// Whether a line stands for lines that are left out, as `# ... existing code ...`.
 pub(crate) fn is_ellipsis(text: &str) -> bool {
-    let text = text.trim();
-    let text = ["#", "//", "--", "/*", "<!--", "%", ";"].iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text).trim();
-    let Some(rest) = text.strip_prefix("...").or_else(|| text.strip_prefix('…')) else { return false };
-    let rest = rest.trim_end_matches("*/").trim_end_matches("-->").trim().trim_end_matches('.').trim_end_matches('…');
-    let rest = rest.trim().trim_start_matches(['(', '[']).trim_end_matches([')', ']']);
+    let Some(rest) = after_dots(text) else { return false };
     let words = ["existing", "rest", "other", "unchanged", "omitted", "same", "remaining", "previous", "the rest", "code"];
     let lower = rest.to_lowercase();
     rest.is_empty() || rest.len() < 60 && words.iter().any(|word| lower.starts_with(word))
+}
+
+/// Whether a line does so beyond doubt: dots alone may be code.
+pub(crate) fn is_said_ellipsis(text: &str) -> bool {
+    is_ellipsis(text) && after_dots(text).is_some_and(|rest| !rest.is_empty())
+}
+
+/// What a comment, or a line, says between dots.
+fn after_dots(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let text = ["#", "//", "--", "/*", "<!--", "%", ";"].iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text).trim();
+    let rest = text.strip_prefix("...").or_else(|| text.strip_prefix('…'))?;
+    let rest = rest.trim_end_matches("*/").trim_end_matches("-->").trim().trim_end_matches('.').trim_end_matches('…');
+    Some(rest.trim().trim_start_matches(['(', '[']).trim_end_matches([')', ']']))
 }

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::ops::Range;
 
 use super::super::form::is_blank;
+use super::is_ellipsis;
 
 /// How lines are compared, strictest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,8 @@ impl Class {
     }
 }
 
-fn plain(char: char) -> char {
+/// The character of a keyboard for one of typesetting.
+pub(in super::super) fn plain(char: char) -> char {
     match char {
         '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
         '\u{2018}'..='\u{201b}' => '\'',
@@ -75,7 +79,7 @@ pub(super) fn indent(line: &str) -> &str {
 }
 
 /// Columns of the blanks at the start; a tab goes to the next multiple of four.
-pub(super) fn width(line: &str) -> usize {
+pub(in super::super) fn width(line: &str) -> usize {
     indent(line).bytes().fold(0, |width, byte| if byte == b'\t' { width / 4 * 4 + 4 } else { width + 1 })
 }
 
@@ -91,13 +95,14 @@ pub(super) struct Lines<'a> {
     pub terminated: bool,
     keys: [OnceCell<Vec<u64>>; 4],
     widths: OnceCell<Vec<u16>>,
+    dots: OnceCell<HashMap<&'a str, Vec<usize>>>,
 }
 
 impl<'a> Lines<'a> {
     pub fn new(text: &'a str) -> Self {
         let terminated = text.is_empty() || text.ends_with('\n');
         let all = if text.is_empty() { Vec::new() } else { text.strip_suffix('\n').unwrap_or(text).split('\n').collect() };
-        Self { all, terminated, keys: Default::default(), widths: OnceCell::new() }
+        Self { all, terminated, keys: Default::default(), widths: OnceCell::new(), dots: OnceCell::new() }
     }
 
     /// Keys of all lines in a class.
@@ -107,6 +112,18 @@ impl<'a> Lines<'a> {
 
     pub fn widths(&self) -> &[u16] {
         self.widths.get_or_init(|| self.all.iter().map(|line| width(line).min(u16::MAX.into()) as u16).collect())
+    }
+
+    /// Whether a text that looks as if it stood for others is one of some lines.
+    pub fn has_dots(&self, text: &str, within: Range<usize>) -> bool {
+        let places = self.dots.get_or_init(|| {
+            let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+            let dots = self.all.iter().enumerate().filter(|(_, line)| is_ellipsis(line));
+            dots.for_each(|(at, line)| places.entry(line.trim_end()).or_default().push(at));
+            places
+        });
+        let next = |lines: &Vec<usize>| lines.get(lines.partition_point(|line| *line < within.start)).copied();
+        places.get(text.trim_end()).and_then(next).is_some_and(|line| line < within.end)
     }
 
     pub fn is_blank(&self, line: usize) -> bool {

@@ -1,9 +1,10 @@
 //! What the hunks that are placed say of those that are not: where these may lie, and how far the patch's numbers are off.
 
 use super::super::form::Hunk;
+use super::super::refusal::Refusal;
 use super::fit::{Fit, Reading};
 use super::lines::Class;
-use super::Placer;
+use super::{Placer, FAR, NEAR};
 
 impl<'a> Placer<'_, 'a> {
     /// The lines between the hunks before and after hunk `at`; all if the hunks are not in order.
@@ -29,6 +30,22 @@ impl<'a> Placer<'_, 'a> {
             hunks.iter().zip(&self.fits).filter_map(|(hunk, fit)| Some(fit.as_ref()?.start as i64 - hunk.stated? as i64));
         let first = drifts.next()?;
         drifts.all(|drift| drift == first).then_some(first)
+    }
+
+    /// Refuses the one hunk that stands far from where it says, and beyond another, where all others stand where they say.
+    pub(super) fn check_order(&self, hunks: &[Hunk<'a>]) -> Result<(), Refusal> {
+        let stated = hunks.iter().zip(&self.fits).filter_map(|(hunk, fit)| Some((hunk, hunk.stated?, fit.as_ref()?.start)));
+        let (far, near): (Vec<_>, Vec<_>) = stated.partition(|(_, stated, start)| stated.abs_diff(*start) > NEAR);
+        let [(hunk, stated, start)] = far[..] else { return Ok(()) };
+        let beyond = near.iter().any(|(_, other, there)| (*other < stated) != (*there < start));
+        let drifts = || near.iter().map(|(_, stated, start)| *start as i64 - *stated as i64);
+        let agree = drifts().max().zip(drifts().min()).is_some_and(|(most, least)| most - least <= 2);
+        let right = near.len() > 1 && agree && near.iter().all(|(other, ..)| other.counted);
+        if right && beyond && stated.abs_diff(start) > FAR {
+            let (path, line, stated) = (self.path.to_owned(), start + 1, stated + 1);
+            return Err(Refusal::Misplaced { hunk: hunk.number, path, line, stated });
+        }
+        Ok(())
     }
 
     /// A hunk without content to hold on to: where it says, if the patch is right about the lines of everything else.

@@ -1,16 +1,18 @@
 //! Why a hunk is refused, and what of the file to show for it.
 
-use super::super::form::{Hunk, Kind, Row};
+use super::super::form::{is_blank, Hunk, Kind, Row};
 use super::super::nearest::nearest;
 use super::super::refusal::{shown, Refusal};
 use super::contiguous;
 use super::fit::{Doubt, Fit};
 use super::lines::{letters, Class};
 use super::work::Costly;
-use super::Placer;
+use super::{is_said_ellipsis, Placer};
 
 /// Old rows by which the nearest place is found.
 const NEAREST_ROWS: usize = 200;
+/// Context around the changes of a diff that a program made.
+const CONTEXT: usize = 3;
 /// Places listed in a message.
 const LISTED: usize = 6;
 /// Letters that added lines need so that finding them elsewhere says something.
@@ -39,6 +41,21 @@ impl<'a> Placer<'_, 'a> {
         }
     }
 
+    /// Refuses to write a line that stands for others into the file, unless all else is as in a diff that a program made.
+    pub(super) fn refuse_elided(&self, hunk: &Hunk<'_>, fit: &Fit<'_>) -> Result<(), Refusal> {
+        let kept = |row: &&Row<'_>| row.kind == Kind::Keep;
+        let (lead, trail) = (hunk.rows.iter().take_while(kept).count(), hunk.rows.iter().rev().take_while(kept).count());
+        let below = self.lines.all.len() - fit.last().map_or(fit.start, |last| last + 1);
+        let whole = lead >= CONTEXT.min(lead + fit.start) && trail >= CONTEXT.min(trail + below);
+        if whole && hunk.counted && fit.exact && fit.class == Class::Exact && hunk.stated == Some(fit.start) {
+            return Ok(());
+        }
+        match hunk.added().find(|row| is_said_ellipsis(row.text) && !self.lines.has_dots(row.text, 0..usize::MAX)) {
+            Some(row) => Err(Refusal::Elided { path: self.path.to_owned(), line: shown(row.text.trim()) }),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a hunk of which the result stands in the file.
     pub(super) fn refuse_applied(&mut self, hunk: &Hunk<'a>) -> Result<(), Refusal> {
         if hunk.added().map(|row| letters(row.text, TELLING)).sum::<usize>() < TELLING {
@@ -52,7 +69,7 @@ impl<'a> Placer<'_, 'a> {
         let mut result = Hunk::new(hunk.number, "");
         result.stated = hunk.stated;
         result.rows = hunk.written().map(|row| Row { kind: Kind::Keep, ..*row }).collect();
-        let there = contiguous::find(&result, result.rows.len(), &self.lines, &mut self.work);
+        let there = contiguous::find(&result, 0..result.rows.len(), &self.lines, self.work);
         let there = there.map_err(|Costly| self.costly(hunk))?;
         match there.and_then(|places| places.starts.first().copied()) {
             Some(start) => Err(Refusal::AlreadyApplied { hunk: hunk.number, path: self.path.to_owned(), line: start + 1 }),
@@ -68,8 +85,13 @@ impl<'a> Placer<'_, 'a> {
         let path = self.path.to_owned();
         let old: Vec<&str> = hunk.expected().map(|row| row.text).collect();
         let near = nearest(&self.lines.all, &old[..old.len().min(NEAREST_ROWS)], hunk.stated);
-        let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), shown);
-        let (line, expected) = (near.line + 1, shown(old[near.row]));
-        Refusal::NoMatch { hunk: hunk.number, path, line, expected, found, similarity: near.similarity }
+        let readable = |text: &str| if is_blank(text) { "(a blank line)".to_owned() } else { shown(text) };
+        let found = self.lines.all.get(near.line).copied().map_or_else(|| "(end of file)".to_owned(), readable);
+        let (line, expected) = (near.line + 1, readable(old[near.row]));
+        let old = match hunk.in_turn {
+            true => "the SEARCH lines",
+            false => "context and removed lines (those without `+`)",
+        };
+        Refusal::NoMatch { hunk: hunk.number, path, line, expected, found, similarity: near.similarity, old }
     }
 }

@@ -8,15 +8,21 @@ use super::fit::{Edit, Fit};
 use super::Placer;
 
 impl Placer<'_, '_> {
-    /// Refuses edits of the same lines, and two insertions at one place.
-    pub(super) fn check_overlaps(&self, edits: &[Edit<'_>]) -> Result<(), Refusal> {
-        for pair in edits.windows(2) {
-            let (one, other) = (&pair[0], &pair[1]);
-            let same = one.lines == other.lines && one.lines.is_empty();
-            if one.lines.end > other.lines.start || same {
-                let (path, line) = (self.path.to_owned(), other.lines.start + 1);
-                return Err(Refusal::Overlap { hunk: other.hunk, other: one.hunk, path, line });
+    /// Refuses edits of the same lines, and two insertions at one place. A hunk that is written twice counts once.
+    pub(super) fn check_overlaps(&self, hunks: &[Hunk<'_>], edits: &mut Vec<Edit<'_>>) -> Result<(), Refusal> {
+        let overlap = |pair: &[Edit<'_>]| {
+            let (one, other) = (&pair[0].lines, &pair[1].lines);
+            one.end > other.start || one == other && one.is_empty()
+        };
+        let hunk_of = |number| hunks.iter().find(|hunk| hunk.number == number);
+        while let Some(pair) = edits.windows(2).find(|pair| overlap(pair)) {
+            let (other, hunk) = (pair[0].hunk, pair[1].hunk);
+            let repeated = hunk_of(other).zip(hunk_of(hunk)).is_some_and(|(one, other)| one.repeats(other));
+            if other == hunk || !repeated {
+                let (path, line) = (self.path.to_owned(), pair[1].lines.start + 1);
+                return Err(Refusal::Overlap { hunk, other, path, line });
             }
+            edits.retain(|edit| edit.hunk != hunk);
         }
         Ok(())
     }

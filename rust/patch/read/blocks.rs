@@ -6,8 +6,8 @@ use imara_diff::{Algorithm, Diff, InternedInput};
 
 use super::super::form::{add, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal};
-use super::fence;
-use super::paths::{alone, in_fence, Paths};
+use super::layout::fence;
+use super::paths::{alone, in_fence, is_path, Paths};
 
 const OPENINGS: [&str; 7] = ["SEARCH", "ORIGINAL", "HEAD", "OLD", "BEFORE", "FIND", "CURRENT"];
 const CLOSINGS: [&str; 6] = ["REPLACE", "UPDATED", "NEW", "AFTER", "REPLACED", "MODIFIED"];
@@ -23,7 +23,7 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Chang
             continue;
         }
         number += 1;
-        if let Some(named) = path_before(&lines[..at]) {
+        if let Some(named) = opening(lines[at]).flatten().or_else(|| path_before(&lines[..at], paths)) {
             path = Some(paths.one(named)?);
         }
         let owner = path.map_or_else(|| paths.only(number), Ok)?;
@@ -31,7 +31,10 @@ pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<(Vec<Chang
         at += block.length;
         add(&mut changes, owner, block.hunk(number));
     }
-    Ok((changes, rest))
+    match rest.iter().find(|line| !changes.is_empty() && marker(line, ['<', '>'], 7).is_some()) {
+        Some(line) => Err(Refusal::Stray { line: shown(line) }),
+        None => Ok((changes, rest)),
+    }
 }
 
 /// A block in the patch: its two parts, the line it says it starts at, and its length in lines.
@@ -81,7 +84,7 @@ impl<'l, 'a> Block<'l, 'a> {
         input.update_after(self.replace.iter().copied());
         let changes = Diff::compute(Algorithm::Histogram, &input);
         let mut hunk = Hunk::new(number, "");
-        hunk.stated = self.stated;
+        (hunk.stated, hunk.in_turn) = (self.stated, true);
         let mut at = 0;
         for change in changes.hunks() {
             let (old, new) = (change.before.start as usize..change.before.end as usize, change.after);
@@ -95,8 +98,8 @@ impl<'l, 'a> Block<'l, 'a> {
     }
 }
 
-/// The path in the two lines before a block, or in the words of its fence.
-fn path_before<'a>(lines: &[&'a str]) -> Option<&'a str> {
+/// The path in the two lines before a block, or in the words of its fence or before that.
+fn path_before<'a>(lines: &[&'a str], paths: Paths<'a>) -> Option<&'a str> {
     let mut near = lines.iter().rev().take(3);
     let mut line = near.next()?;
     if let Some((_, _, words)) = fence(line) {
@@ -104,11 +107,19 @@ fn path_before<'a>(lines: &[&'a str]) -> Option<&'a str> {
             return Some(path);
         }
         line = near.next()?;
+    } else if is_tag(line) {
+        line = near.next()?;
     }
     if line.trim().is_empty() {
         line = near.next()?;
     }
-    alone(line)
+    alone(line).or_else(|| paths.mentioned(line))
+}
+
+/// Whether a line is as `<source>`, which some use as a fence.
+fn is_tag(line: &str) -> bool {
+    let name = line.trim().strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 /// Whether lines begin with a block. In a diff, `--- SEARCH` may be a removed line: only with the line between the parts it is not.
@@ -118,9 +129,16 @@ fn begins(lines: &[&str]) -> bool {
 }
 
 fn opens(line: &str) -> bool {
-    marker(line, ['<', '-'], 3).is_some_and(|(mark, word)| {
-        OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening)) && (mark == '<' || word.eq_ignore_ascii_case("SEARCH"))
-    })
+    opening(line).is_some()
+}
+
+/// The path, if there is one, behind the word of a marker that opens a block.
+fn opening(line: &str) -> Option<Option<&str>> {
+    let (mark, words) = marker(line, ['<', '-'], 3)?;
+    let (word, path) = words.split_once([' ', ':']).unwrap_or((words, ""));
+    let known = OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening));
+    let path = Some(path.trim()).filter(|path| !path.is_empty());
+    (known && (mark == '<' || word.eq_ignore_ascii_case("SEARCH")) && path.is_none_or(is_path)).then_some(path)
 }
 
 fn closes(line: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use super::super::form::{add, Change, Hunk};
 use super::super::refusal::{shown, Refusal, Unsupported};
-use super::paths::Paths;
+use super::paths::{is_path, Paths};
 use super::unified::{row, Header};
 
 const UPDATE: &str = "*** Update File:";
@@ -81,7 +81,10 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&mut self, line: &'a str) -> Result<(), Refusal> {
-        if line.starts_with("@@") {
+        let header = line.strip_prefix("--- ").or_else(|| line.strip_prefix("+++ "));
+        if let Some(path) = header.filter(|path| self.hunk.is_none() && is_path(path.trim())) {
+            self.path = Some(self.paths.one(path.trim())?); // of a diff that was put into an envelope
+        } else if line.starts_with("@@") {
             self.leave();
             let header = Header::read(line.trim_end())?;
             self.open(header.scope)?.stated = header.stated;

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod envelope;
+mod layout;
 mod paths;
 mod unified;
 mod whole;
@@ -21,7 +22,10 @@ pub(super) fn changes<'a>(patch: &'a str, files: &'a BTreeMap<String, String>) -
         return Err(Refusal::TooLarge { what: "the patch".to_owned(), count: lines.len(), unit: "lines", limit: MAX_LINES });
     }
     match marked(&lines, Paths::Known(files))? {
-        Some(changes) => Ok(changes),
+        Some(mut changes) => {
+            whole::beside(&lines, files, &mut changes);
+            Ok(changes)
+        }
         None => whole::read(&lines, files),
     }
 }
@@ -31,8 +35,15 @@ pub(super) fn marked_changes(patch: &str) -> Result<Vec<Change<'_>>, Refusal> {
     marked(&lines(patch), Paths::Any).map(Option::unwrap_or_default)
 }
 
-/// Changes in a notation that marks them, if there are any marks.
+/// Changes in a notation that marks them, if there are any marks: as the lines stand, else as they stand in a list or a quoted block.
 fn marked<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
+    match notations(lines, paths)? {
+        None => notations(&layout::outdented(lines), paths),
+        found => Ok(found),
+    }
+}
+
+fn notations<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
     // What is in no envelope may be in blocks, and what is in no block a diff: nothing must hide behind another notation.
     let (mut changes, rest) = envelope::read(lines, paths)?;
     let (blocks, rest) = blocks::read(&rest, paths)?;
@@ -41,11 +52,15 @@ fn marked<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'
     if !found && diff.is_none() {
         return Ok(None);
     }
-    let mut count = 0;
-    for change in blocks.into_iter().chain(diff.unwrap_or_default()) {
-        let Body::Hunks(hunks) = change.body else { continue };
-        hunks.into_iter().for_each(|hunk| add(&mut changes, change.path, hunk));
+    for more in [blocks, diff.unwrap_or_default()] {
+        let before = changes.iter().filter_map(Change::last_number).max().unwrap_or(0);
+        for change in more {
+            let Body::Hunks(hunks) = change.body else { continue };
+            let numbered = |hunk: Hunk<'a>| Hunk { number: before + hunk.number, ..hunk };
+            hunks.into_iter().for_each(|hunk| add(&mut changes, change.path, numbered(hunk)));
+        }
     }
+    let mut count = 0;
     for change in &mut changes {
         let Body::Hunks(hunks) = &mut change.body else { continue };
         hunks.retain(Hunk::changes);
@@ -69,14 +84,6 @@ fn lines(patch: &str) -> Vec<&str> {
     if lines.len() > 1 && lines[..lines.len() - unended].iter().all(|line| line.ends_with('\r')) {
         lines.iter_mut().for_each(|line| *line = line.strip_suffix('\r').unwrap_or(line));
     }
+    lines.drain(..layout::thoughts(&lines));
     lines
-}
-
-/// The fence that a line opens or closes: its character, its length, and the words after it.
-fn fence(line: &str) -> Option<(char, usize, &str)> {
-    let text = line.trim_start_matches(' ');
-    let mark = text.chars().next().filter(|char| matches!(char, '`' | '~'))?;
-    let length = text.chars().take_while(|char| *char == mark).count();
-    let words = text[length..].trim();
-    (length >= 3 && line.len() - text.len() <= 3 && !words.contains('`')).then_some((mark, length, words))
 }

@@ -1,6 +1,6 @@
 //! Which file a path in a patch means: exactly one of the files given, with at most one of the usual prefixes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::super::refusal::{shown, Refusal, Unsupported};
 
@@ -13,13 +13,31 @@ pub(in super::super) enum Paths<'a> {
 }
 
 impl<'a> Paths<'a> {
-    /// The file that a path names, as it is or after `a/`, `b/` or `./`.
+    /// The file that a path names, as it is or after `a/`, `b/` or `./`; a time or a remark in parentheses may follow.
     pub fn one(self, path: &'a str) -> Result<&'a str, Refusal> {
         let path = path.trim_end_matches('\r').trim_matches('"');
-        let Self::Known(files) = self else { return Ok(path) };
-        let found = ["", "a/", "b/", "./"].iter().find_map(|prefix| files.get_key_value(path.strip_prefix(prefix)?));
-        let refusal = || Refusal::PathNotAllowed { path: shown(path), known: self.known() };
-        found.map(|(path, _)| path.as_str()).ok_or_else(refusal)
+        let Self::Known(_) = self else { return Ok(path) };
+        let before_remark = || {
+            let (path, remark) = path.split_once(' ')?;
+            remark.starts_with(|char: char| char == '(' || char.is_ascii_digit()).then(|| self.known(path))?
+        };
+        let found = self.known(path).or_else(before_remark);
+        found.ok_or_else(|| Refusal::PathNotAllowed { path: shown(path), known: self.listed() })
+    }
+
+    fn known(self, path: &str) -> Option<&'a str> {
+        let Self::Known(files) = self else { return None };
+        let mut found = ["", "a/", "b/", "./"].iter().filter_map(|prefix| files.get_key_value(path.strip_prefix(prefix)?));
+        found.next().map(|(path, _)| path.as_str())
+    }
+
+    /// The file that a line of prose speaks of, if of no other.
+    pub fn mentioned(self, line: &str) -> Option<&'a str> {
+        let plain = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.' | '/');
+        let words = line.split(|char| !plain(char)).map(|word| word.trim_end_matches('.'));
+        let mut paths = words.filter(|word| is_path(word)).map(|word| self.known(word));
+        let first = paths.next()??;
+        paths.all(|path| path == Some(first)).then_some(first)
     }
 
     /// The file that both paths of a header name.
@@ -33,6 +51,12 @@ impl<'a> Paths<'a> {
             _ => {}
         }
         let [old, new] = [old, new].map(|path| path.trim_matches('"'));
+        let (old, new) = match [old, new].map(|path| self.is_word(path)) {
+            [true, true] => return self.only(1),
+            [true, false] => (new, new),
+            [false, true] => (old, old),
+            [false, false] => (old, new),
+        };
         if let (Self::Known(files), Some(old), Some(new)) = (self, old.strip_prefix("a/"), new.strip_prefix("b/")) {
             if let Some((path, _)) = files.get_key_value(old).filter(|_| old == new) {
                 return Ok(path);
@@ -50,17 +74,23 @@ impl<'a> Paths<'a> {
         match self {
             Self::Any => Ok(""),
             Self::Known(files) if files.len() == 1 => Ok(files.keys().next().map_or("", String::as_str)),
-            Self::Known(_) => Err(Refusal::NoPath { hunk, known: self.known() }),
+            Self::Known(_) => Err(Refusal::NoPath { hunk, known: self.listed() }),
         }
     }
 
-    /// Whether a file has a line; unknown ones may.
-    pub fn may_hold(self, path: &str, line: &str) -> bool {
-        let Self::Known(files) = self else { return true };
-        files.get(path).is_none_or(|text| text.lines().any(|other| other == line))
+    /// The lines of a file that start so; none of a file that is not known.
+    pub fn lines_with(self, path: &str, start: &str) -> Option<HashSet<&'a str>> {
+        let Self::Known(files) = self else { return None };
+        Some(files.get(path)?.lines().filter(|line| line.starts_with(start)).collect())
     }
 
-    fn known(self) -> String {
+    /// Whether a header has a word in the place of a path, as in `--- original` and `+++ modified`.
+    fn is_word(self, path: &str) -> bool {
+        let words = ["original", "modified", "before", "after", "old", "new", "previous", "current", "updated"];
+        self.known(path).is_none() && words.iter().any(|word| path.eq_ignore_ascii_case(word))
+    }
+
+    fn listed(self) -> String {
         let Self::Known(files) = self else { return String::new() };
         files.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
@@ -82,7 +112,7 @@ pub(super) fn in_fence(words: &str) -> Option<&str> {
     words.map(str::trim).find(|word| is_path(word))
 }
 
-fn is_path(word: &str) -> bool {
+pub(super) fn is_path(word: &str) -> bool {
     let plain =
         |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.' | '/' | '\\' | '+' | '@' | '~' | ':' | '\0');
     let name = word.rsplit(['/', '\\']).next().unwrap_or(word);

@@ -3,17 +3,32 @@
 //! Forgiving where nothing can go wrong: prose and fences around the diff, wrong or missing counts and line numbers, missing
 //! file headers if there is one file only, empty context lines without their blank, context without its marker.
 
-use super::super::form::{add, Change, Hunk, Kind, Row};
+use std::collections::{HashMap, HashSet};
+
+use super::super::form::{add, is_blank, Change, Hunk, Kind, Row};
 use super::super::refusal::{shown, Refusal, Unsupported};
-use super::fence;
-use super::paths::Paths;
+use super::layout::fence;
+use super::paths::{is_path, Paths};
 
 /// Digits that a line number may have.
 const MAX_DIGITS: usize = 9;
 
+/// Lines that end a patch in an answer with tags.
+const ENDS: [&str; 6] = ["</patch>", "</diff>", "</edit>", "</change>", "</answer>", "</response>"];
+
 /// Reads a unified or git diff, if there is a hunk in it.
 pub(super) fn read<'a>(lines: &[&'a str], paths: Paths<'a>) -> Result<Option<Vec<Change<'a>>>, Refusal> {
-    let mut reader = Reader { paths, changes: Vec::new(), region: Region::Prose, path: None, git: None, hunks: 0, fenced: None };
+    let bare = holds_rows(lines) && lines.iter().all(|line| fence(line).is_none());
+    let mut reader = Reader {
+        paths,
+        changes: Vec::new(),
+        region: if bare { Region::Header } else { Region::Prose },
+        path: None,
+        git: None,
+        hunks: 0,
+        fenced: None,
+        dashes: HashMap::new(),
+    };
     let mut at = 0;
     while at < lines.len() {
         at += reader.read(&lines[at..])?;
@@ -101,7 +116,7 @@ enum Region<'a> {
     Prose,
     /// After `diff --git`.
     Git,
-    /// After `---` and `+++`.
+    /// After `---` and `+++`, or at the start of a text or a fence that is a diff: rows may begin without a hunk's header.
     Header,
     Hunk(Open<'a>),
 }
@@ -122,12 +137,17 @@ struct Reader<'a> {
     git: Option<(&'a str, &'a str)>,
     hunks: usize,
     fenced: Option<char>,
+    /// Lines of each file that look like a removed row that looks like a file header.
+    dashes: HashMap<&'a str, Option<HashSet<&'a str>>>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the first of `lines`; returns how many were consumed.
     fn read(&mut self, lines: &[&'a str]) -> Result<usize, Refusal> {
         let bare = lines[0].trim_end_matches('\r');
+        if let Some(character) = hides(bare).filter(|_| self.hunks > 0) {
+            return Err(Refusal::Hidden { line: shown(bare), character: character.into() });
+        }
         if bare.starts_with("@@@") {
             return Err(unsupported(Unsupported::Combined, bare));
         }
@@ -137,12 +157,17 @@ impl<'a> Reader<'a> {
             self.leave(Region::Header)?;
             self.path = Some(self.paths.both(old, new)?);
             return Ok(2);
+        } else if let Some(path) = self.lone_header(lines) {
+            self.leave(Region::Header)?;
+            self.path = Some(self.paths.one(path)?);
         } else if let Some(paths) = bare.strip_prefix("diff --git ") {
             self.leave(Region::Git)?;
             self.path = None;
             self.git = halves(paths);
         } else if let Some(mark) = self.fence(bare) {
-            self.leave(Region::Prose)?;
+            let words = fence(bare).map_or("", |(_, _, words)| words);
+            let diff = ["diff", "patch", "udiff"].contains(&words) || holds_rows(&lines[1..]);
+            self.leave(if diff && self.fenced.is_none() { Region::Header } else { Region::Prose })?;
             (self.path, self.git) = (None, None);
             self.fenced = if self.fenced.is_none() { Some(mark) } else { None };
         } else {
@@ -172,18 +197,32 @@ impl<'a> Reader<'a> {
 
     /// The two paths, if `lines` start with a file header; inside a hunk, where rows may look like one, only if a hunk's header
     /// follows and these are not the very rows that the hunk's counts still ask for, of a line that the file has.
-    fn file_header(&self, lines: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    fn file_header(&mut self, lines: &[&'a str]) -> Option<(&'a str, &'a str)> {
         let old = lines[0].strip_prefix("--- ")?;
         let new = lines.get(1)?.strip_prefix("+++ ")?;
-        let is_header = match &self.region {
-            Region::Hunk(open) => {
-                let asked = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
-                let rows = asked && self.path.is_none_or(|path| self.paths.may_hold(path, &lines[0][1..]));
-                !rows && lines.get(2).is_some_and(|line| line.starts_with("@@"))
-            }
-            _ => true,
+        let Region::Hunk(open) = &self.region else { return Some((old, new)) };
+        let asked = Some((open.seen.0 + 1, open.seen.1 + 1)) == open.counts;
+        let begins = lines.get(2).is_some_and(|line| line.starts_with("@@"));
+        (begins && !(asked && self.may_hold(&lines[0][1..]))).then_some((old, new))
+    }
+
+    /// Whether the file has a line that starts with two dashes; one that is not known may.
+    fn may_hold(&mut self, line: &str) -> bool {
+        let Some(path) = self.path else { return true };
+        let dashes = self.dashes.entry(path).or_insert_with(|| self.paths.lines_with(path, "-- "));
+        dashes.as_ref().is_none_or(|lines| lines.contains(line))
+    }
+
+    /// The path of a file header of which one line is missing, before a hunk's header or where rows may begin.
+    fn lone_header(&self, lines: &[&'a str]) -> Option<&'a str> {
+        let path = lines[0].strip_prefix("--- ").or_else(|| lines[0].strip_prefix("+++ "))?;
+        let path = path.split('\t').next().unwrap_or(path).trim();
+        let begins = match self.region {
+            Region::Hunk(_) => false,
+            Region::Header => true,
+            _ => lines.get(1)?.starts_with("@@"),
         };
-        is_header.then_some((old, new))
+        (begins && is_path(path)).then_some(path)
     }
 
     fn open(&mut self, header: &'a str) -> Result<(), Refusal> {
@@ -202,6 +241,9 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&mut self, line: &'a str) -> Result<(), Refusal> {
+        if ENDS.contains(&line.trim_end()) {
+            return self.leave(Region::Prose); // of what the patch was put into
+        }
         let Region::Hunk(open) = &mut self.region else { return Ok(()) };
         let marked = line.starts_with([' ', '+', '-', '\\']);
         if (!marked || line == "-- ") && open.hunk.cut.is_none() && open.is_complete() {
@@ -252,6 +294,21 @@ impl Open<'_> {
         }
         self.hunk.cut = self.hunk.cut.filter(|cut| *cut < self.hunk.rows.len());
     }
+}
+
+/// Whether all up to a fence are rows, and some of them added ones: removed ones alone may be a list.
+fn holds_rows(lines: &[&str]) -> bool {
+    let inside = || lines.iter().take_while(|line| fence(line).is_none());
+    inside().all(|line| is_blank(line) || line.starts_with([' ', '+', '-'])) && inside().any(|line| line.starts_with('+'))
+}
+
+/// The unusual line break, in a line that is no row, before what would be a file's header.
+fn hides(line: &str) -> Option<char> {
+    let marked = line.starts_with([' ', '+', '-']);
+    let breaks = |char: &char| matches!(char, '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let header = |rest: &str| ["--- ", "+++ ", "diff --git ", "*** "].iter().any(|start| rest.starts_with(start));
+    let mut breaks = line.char_indices().filter(|(_, char)| !marked && breaks(char));
+    breaks.find(|(at, char)| header(&line[at + char.len_utf8()..])).map(|(_, char)| char)
 }
 
 /// The two equal paths of `a/PATH b/PATH`.
