@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from autoresearch_rl.errors import ArrlError, ConfigError, Problem
 
@@ -22,7 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `arrl`; exits with 0, 1 (campaign error), 2 (bad configuration), 3 (no score) or 128 + signal."""
     for name, value in _EARLY.items():
         os.environ.setdefault(name, value)
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    code = run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _unread()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -40,9 +46,10 @@ def run(arguments: list[str]) -> int:
 
             print(f"arrl {version('autoresearch-rl')}")
             return 0
-        if arguments and re.fullmatch(r"[a-z][a-z-]*", arguments[0], re.IGNORECASE):
+        if arguments and re.fullmatch(r"[a-z][a-z_-]*", arguments[0], re.IGNORECASE):
             message = f"{arguments[0]!r} is neither a verb nor an override of the form KEY=VALUE."
-            remedy = f"Verbs are {', '.join(VERBS)}; `arrl --help` shows more."
+            meant = "".join(f"Did you mean {verb}? " for verb in get_close_matches(arguments[0].lower(), VERBS, 1))
+            remedy = f"{meant}Verbs are {', '.join(VERBS)}; `arrl --help` shows more."
             raise ConfigError([Problem(code="verb-unknown", message=message, remedy=remedy)])
         if late := next((word for word in arguments if word in VERBS and _is_free(word, arguments)), None):
             message = f"The verb {late!r} stands behind other words."
@@ -60,12 +67,22 @@ def run(arguments: list[str]) -> int:
         print(f"arrl: {error}", file=sys.stderr)
         return 1
     except HydraException as error:
-        unknown = "Could not override" in str(error)
-        print(f"arrl: {error}" + ("\n`arrl --cfg job` prints all keys." if unknown else ""), file=sys.stderr)
+        from autoresearch_rl.unknown import unknown_name
+
+        problem = unknown_name(error, arguments)
+        composition.say_problems([problem]) if problem is not None else print(f"arrl: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return _unread()
     except OSError as error:  # a full disk, a cache that cannot be written: nothing of ours to trace
         print(f"arrl: {error}", file=sys.stderr)
         return 1
+
+
+def _unread() -> int:
+    """Nobody reads on (`arrl status RUN_DIR | head`): what is left to say goes nowhere. Returns 128 + SIGPIPE."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
 
 
 def _is_free(word: str, arguments: Sequence[str]) -> bool:

@@ -8,7 +8,10 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
+from tempfile import mkdtemp, mkstemp
 from typing import TYPE_CHECKING, Any
 
 from hydra import main as hydra_main
@@ -66,11 +69,19 @@ def run_campaigns(
         if adjust is not None:
             adjust(config)
         finished = run_composed(config, chosen=adjust is None)
-        codes.append(finished.exit_code if then is None else then(finished))
+        code = finished.exit_code if then is None else then(finished)
+        codes.append(code)
+        with suppress(
+            OSError
+        ):  # a launcher may run this in another process, where `codes` is a copy; on another machine it is lost
+            os.close(mkstemp(prefix=f"{code}-", dir=elsewhere)[0])
 
-    before, sys.argv = sys.argv, ["arrl", *with_task_folder(arguments)]
+    words = ["arrl", *with_task_folder(arguments)]
+    elsewhere = Path(mkdtemp(prefix="arrl-"))
+    before, sys.argv = sys.argv, words
     try:
         job()
+        return codes or [int(path.name.partition("-")[0]) for path in elsewhere.iterdir()]
     except ValueError as error:
         if begun or isinstance(error, HydraException):
             raise
@@ -84,7 +95,7 @@ def run_campaigns(
         raise ConfigError([Problem(code="run-dir-not-writable", message=message, remedy=remedy)]) from error
     finally:
         sys.argv = before
-    return codes
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 def run_composed(config: DictConfig, *, chosen: bool) -> Finished:
@@ -141,6 +152,8 @@ def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[
     wrong = [*given, *(f"controller.{name}" for name in limits if name not in LIMITS)]
     if wrong:
         remedy = f"Only limits can be changed: {', '.join(f'controller.{name}' for name in LIMITS)}; and plugins=[...]."
+        meant = get_close_matches(wrong[0], [f"controller.{name}" for name in LIMITS], 1)
+        remedy = f"Did you mean {meant[0]}? {remedy}" if meant else remedy
         message = f"{wrong[0]} cannot be changed when a campaign is resumed or replayed."
         raise ConfigError([Problem(code="resume-override", message=message, remedy=remedy)])
     if opened.cwd and Path(opened.cwd).is_dir():
@@ -155,10 +168,14 @@ def recorded(run_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[
 def conclude(finished: Finished, config: DictConfig) -> Finished:
     """Prints the end of a campaign. Raises CampaignError where it failed, Stopped where it was interrupted by a signal."""
     say_end(finished, ui="mlflow" in (config.get("telemetry") or {}))
+    resume = f"{command()} resume {shlex.quote(str(shown(finished.run_dir)))}"
+    if finished.untried:
+        raised = "" if finished.stop.interrupted or finished.stop.failed else ", with the limit raised at which it ended,"
+        print(f"Not tried yet: {finished.untried} of what was enqueued; `{resume}`{raised} begins with it.")
     if finished.stop.failed:
         raise CampaignError(finished.stop.reason)
     if finished.stop.interrupted:
-        print(f"Go on with: {command()} resume {shlex.quote(str(shown(finished.run_dir)))}")
+        print(f"Go on with: {resume}")
     if finished.stop.signal:
         raise Stopped(finished.exit_code)
     return finished

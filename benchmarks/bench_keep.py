@@ -63,6 +63,10 @@ class PeekingTTest:
     def __init__(self, alpha: float = 0.05, most: int = 5, share: float = 0.3) -> None:
         self._alpha, self._most, self._left = alpha, most, round(share * TRIALS)
 
+    def trials_needed(self) -> float:
+        """The baseline and one candidate, both measured twice."""
+        return 4
+
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
         (last,) = history.last(1)
         number = last.trial.candidate

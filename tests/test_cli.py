@@ -89,6 +89,13 @@ def test_multirun_runs_every_combination_and_shares_a_tag(tmp_path: Path) -> Non
     assert sorted(tag["policy"] for tag in tags) == ["random", "random", "tpe", "tpe"]
 
 
+def test_a_sweep_in_other_processes_tells_that_no_campaign_got_a_score(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
+    folder = write_task(tmp_path / "task", {"train.py": "raise SystemExit(1)\n"})
+    sweep = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "controller.seed=1,2", "controller.max_trials=1"]
+    arrl(*sweep, "controller.require_baseline=false", *QUIET, cwd=folder, code=3)
+
+
 def test_a_broken_campaign_of_a_sweep_leaves_the_others_alone(tmp_path: Path) -> None:
     folder = write_task(
         tmp_path / "task", {"train.py": "import os, sys\nif os.environ['AR_PARAM_X'] == '0.25': sys.exit(1)\n" + TRAIN}
@@ -131,6 +138,16 @@ def test_validate_accepts_a_good_task_and_starts_nothing(tmp_path: Path) -> None
     assert not (folder / "runs").exists()
 
 
+def test_who_stops_reading_is_told_nothing_more(tmp_path: Path) -> None:
+    command = [ARRL, "validate", "task=digits"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 141
+
+
 def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
     folder = write_task(
         tmp_path / "task",
@@ -151,12 +168,17 @@ def test_validate_lists_everything_at_once(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[str, list[str], str]] = [
-    ("unknown option", ["policy=nonsense"], "policy/nonsense"),
-    ("unknown key", ["controller.max_trails=3"], "`arrl --cfg job` prints all keys"),
+    ("unknown option", ["policy=tpee"], "[option-unknown] policy has no option 'tpee'. Did you mean tpe? There are cmaes, grid"),
+    ("unknown key", ["controller.max_trails=3"], "Did you mean controller.max_trials? `arrl --cfg job` prints all keys"),
     ("bad override", ["controller.max_trials="], ""),
     ("bad value", ["controller.max_trials=-1"], "[controller-value] controller.max_trials is -1"),
     ("half a trial", ["controller.patience=2.5"], "[controller-value] controller.patience is 2.5"),
     ("word", ["polcy"], "[verb-unknown] 'polcy'"),
+    (
+        "verb with another dash",
+        ["run_one"],
+        "'run_one' is neither a verb nor an override of the form KEY=VALUE. Did you mean run-one?",
+    ),
     ("verb that is not first", ["policy=random", "validate"], "Write it first: arrl validate"),
     ("no option", ["policy=null"], "[override-broken]"),
     ("wrong type", ["controller.concurrency=two"], "controller.concurrency"),
@@ -168,7 +190,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ),
     ("password", ["task=digits", "task.description='http://me:secret@host/'"], "[config-password] task.description holds"),
     ("missing task", ["task.path=nowhere"], "[task-yaml-missing]"),
-    ("missing interpreter", ["task=digits", "task.python=/no/such/python"], "/no/such/python"),
+    ("key that is left out", ["task=digits", "task.python=3"], "is added with a plus: +task.python=VALUE"),
+    ("missing interpreter", ["task=digits", "+task.python=/no/such/python"], "/no/such/python"),
     ("resources", ["task=digits", "+task.resources.gpu=64"], "[resources-never-fit]"),
     ("empty space", ["task=digits", "task.space=null"], "space"),
     ("run dir", ["task=digits", "hydra.run.dir=/proc/nowhere"], "/proc/nowhere"),
@@ -479,6 +502,7 @@ def test_resume_refuses_what_would_make_it_another_campaign(tmp_path: Path) -> N
     arrl("controller.max_trials=2", "hydra.run.dir=run", *QUIET, cwd=folder)
     for override, said in (
         ("controller.seed=2", "[resume-override] controller.seed"),
+        ("controller.max_trails=9", "Did you mean controller.max_trials?"),
         ("policy=random", "[resume-override] policy"),
         ("controller.max_trials=0", "[controller-value]"),
     ):

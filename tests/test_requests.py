@@ -56,7 +56,7 @@ def test_what_is_enqueued_while_a_campaign_runs_starts_next(tmp_path: Path) -> N
     (tmp_path / "fix.diff").write_text(PATCH)
     said = arrl("enqueue", "run", "--params", '{"x": 0.25}', "--rationale", "a hunch", cwd=tmp_path).stdout
     assert re.match(r"Enqueued: as trial \d+ \(the leader\) with x=0.25. ", said)
-    assert "takes it up within a second; it starts before all that waits" in said
+    assert "has taken it up; it starts before all that waits" in said
     assert "with its source patched" in arrl("enqueue", "run", "--patch", "fix.diff", "--parent", "0", cwd=tmp_path).stdout
     assert arrl("note", "run", "the", "fan is loud", cwd=tmp_path).stdout == "Noted.\n"
     waiting = shown(tmp_path, "explain", "run", str(shown(tmp_path, "status", "run")["waiting"][-1]["trial"]))
@@ -92,6 +92,25 @@ def test_what_is_enqueued_while_a_campaign_runs_starts_next(tmp_path: Path) -> N
     ):
         assert wanted in text, (wanted, text)
     assert [note["text"] for note in shown(tmp_path, "status", "run")["notes"]] == ["the fan is loud"]
+
+
+def test_what_is_enqueued_while_a_campaign_ends_is_said_to_wait_and_begins_its_resume(tmp_path: Path) -> None:
+    child = start(
+        tmp_path,
+        "import os, time\ntime.sleep(3 * (float(os.environ['AR_PARAM_X']) != 0.5))\n" + TRAIN,
+        "controller.max_wall_s=1.5",
+        "controller.lookahead=0",
+        "controller/keep=strict",
+    )
+    until(child, started(tmp_path, 2))
+    time.sleep(1.8)
+    said = arrl("enqueue", "run", "--params", '{"x": 0.5}', cwd=tmp_path).stdout
+    assert "It waits in the inbox: the campaign starts no more trials before it ends; then `" in said
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 0, err
+    assert "Not tried yet: 1 of what was enqueued; `" in out
+    arrl("resume", "run", "controller.max_wall_s=null", "controller.max_trials=4", cwd=tmp_path)
+    assert shown(tmp_path, "explain", "run", "3")["why"]["source"] == "person"
 
 
 def test_without_a_controller_requests_wait_for_resume(tmp_path: Path) -> None:
@@ -170,7 +189,7 @@ def test_what_runs_and_what_waits_are_told_as_such(tmp_path: Path) -> None:
     told = shown(tmp_path, "status", "run")
     assert [(row["trial"], row["stage"]) for row in told["active"]] == [(1, "train"), (2, "train")]
     assert [row["trial"] for row in told["waiting"]] == [3, 4]
-    assert arrl("explain", "run", "1", cwd=tmp_path).stdout.startswith("Trial 1 of tiny: is running")
+    assert arrl("explain", "run", "1", cwd=tmp_path).stdout.startswith("Trial 1 of tiny: running")
     waits = arrl("explain", "run", "4", cwd=tmp_path).stdout
     assert waits.startswith("Trial 4 of tiny: waits, and has never started")
     assert "nothing yet; it has waited" in waits

@@ -84,15 +84,14 @@ def told(seen: Seen, run_dir: Path) -> Iterator[str]:
     if shown["held"]:
         theirs = sum(row["source"] == PERSON for row in shown["held"])
         why = f"all {seen.opened.max_trials} trials are taken" if len(seen.log.settled) else "the baseline comes first"
-        yield f"kept back: {len(shown['held'])} proposals, {theirs} of a person; {why}"
-    for row in shown["paused_at"]:
-        at = f" at {steps(row['step'], row['step_target'])}" if row["step"] is not None else ""
-        yield f"paused: trial {row['trial']}{at}" + (f": {first_line(row['reason'])}" if row["reason"] else "")
+        yield f"kept back: {_count(len(shown['held']), 'proposal')}, {theirs} of a person; {why}"
+    if shown["paused_at"]:  # there may be dozens; why each was paused is what `arrl explain` is for
+        yield f"paused: {', '.join(_line_of_paused(row) for row in shown['paused_at'])}"
     summed = shown["cancelling"]
     if summed["cancelled"] or summed["control_group"]:
         yield _line_of_cancelling(summed)
     if shown["inbox"]:
-        yield f"in the inbox: {shown['inbox']} requests that no controller has taken up yet"
+        yield f"in the inbox: {_count(shown['inbox'], 'request')} that no controller has taken up yet"
     for note in seen.tally.notes:
         yield f"note of {note.at[:19].replace('T', ' ')}: {first_line(note.text)}"
 
@@ -147,6 +146,14 @@ def _line_of_active(row: dict[str, Any]) -> str:
     said += ["of the control group"] if row["control_group"] else []
     said += [f"told to {row['told']}"] if row["told"] in ("cancel", "pause", "stop") else []
     return ", ".join(said)
+
+
+def _line_of_paused(row: dict[str, Any]) -> str:
+    return f"trial {row['trial']}" + (f" at {steps(row['step'], row['step_target'])}" if row["step"] is not None else "")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _line_of_waiting(row: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from autoresearch_rl._core import Grant, Pool
 from autoresearch_rl.controller.comparability import Comparability
 from autoresearch_rl.controller.keep import REPEAT
 from autoresearch_rl.controller.numbering import Numbering
-from autoresearch_rl.controller.pace import Pace
+from autoresearch_rl.controller.pace import Pace, startable
 from autoresearch_rl.controller.race import Race
 from autoresearch_rl.controller.settings import Settings
 from autoresearch_rl.controller.sources import Sources
@@ -52,6 +52,8 @@ class Campaign:
         log: What the history shows; readers take `log.view()`.
         settings: With the limits of the latest resume.
         spending: What is spent, and what may be.
+        ending: Why no trials are started any more, None while they are.
+        held: Proposals without a trial: the baseline has not settled, or all of `max_trials` are given away.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Campaign:
         self._numbering = Numbering(sources, settings.seed)
         self._waiting: dict[int, Trial] = {}
         self._running: dict[int, Trial] = {}
-        self._ordered: set[int] = set()
+        self._ordered: dict[int, str] = {}  # kind of the latest order, by trial
         self._losses: dict[int, int] = {}
         self._orphans: set[int] = set()  # ran when the controller died, and have not settled as lost yet
         self._suspects: list[int] = []  # were lost together twice: run one at a time, so that the guilty one is found
@@ -84,9 +86,9 @@ class Campaign:
         self._asks = self._errors = 0
         self._open_ask: AskPolicy | None = None
         self._exhausted = False
-        self._held: list[Proposal] = []  # have no trial yet: the baseline has not settled, or all of `max_trials` are given away
+        self.held: list[Proposal] = []
         self._pace = Pace()
-        self._ending: Ending | None = None
+        self.ending: Ending | None = None
         self._stopped = False
 
     @property
@@ -98,6 +100,7 @@ class Campaign:
         """Returns what to do next, in order. `elapsed_s` and `seq` are the event's in the journal."""
         self.spending.feed(event, elapsed_s)
         self._ask_whether_to_end(elapsed_s)
+        effects: list[Effect] = []
         match event:
             case Opened():
                 effects = self._open(event)
@@ -116,14 +119,11 @@ class Campaign:
             case Requested(request="stop"):
                 effects = self._end(Ending("stopped on request", interrupted=True), order=True)
             case Requested(request="enqueue"):
-                self._held.append(requested_proposal(event))
-                effects = []
+                self.held.append(requested_proposal(event))
             case Resumed():
                 effects = self._resume(event, elapsed_s)
             case Failed():
                 effects = self._end(Ending(event.message, failed=True), order=True, kill=True)
-            case _:
-                effects = []
         return effects + self._fill(elapsed_s, seq + len(effects))
 
     # ---------------------------------------------------------------- events
@@ -147,27 +147,27 @@ class Campaign:
         self._errors = 0
         self._exhausted = not event.proposals
         leader = self.log.view().leader or 0
-        self._held += [replace(p, parent=leader if p.parent is None else p.parent) for p in event.proposals]
+        self.held += [replace(p, parent=leader if p.parent is None else p.parent) for p in event.proposals]
         return []
 
     def _judge(self, event: Progressed, elapsed_s: float) -> list[Effect]:
         trial = self._running.get(event.number)
-        over = self._ending is not None and not self._ending.finishes  # what ends the campaign has ordered already
+        over = self.ending is not None and not self.ending.finishes  # what ends the campaign has ordered already
         if over or trial is None or trial.attempt != event.attempt or event.number in self._ordered:
             return []
         effect = self._race.report(trial, event.progress, elapsed_s, self.log.view())
         if isinstance(effect, OrderTrial):
-            self._ordered.add(event.number)
+            self._ordered[event.number] = effect.order.kind
         return [] if effect is None else [effect]
 
     def _pause(self, event: Paused) -> list[Effect]:
-        self._ordered.discard(event.number)
+        self._ordered.pop(event.number, None)
         self._race.pause(self._running.pop(event.number), event.part)
         return self._free(event.number) + self._go_on(event.number)
 
     def _settle(self, event: SettledEvent, elapsed_s: float) -> list[Effect]:
         trial, outcome = self._running.pop(event.number, None) or self._race.paused[event.number], event.outcome
-        self._ordered.discard(event.number)
+        self._ordered.pop(event.number, None)
         if outcome.status is Status.LOST:
             losses = self._losses[trial.number] = self._losses.get(trial.number, 0) + (not event.interrupted)
             if losses < self.settings.max_attempts:
@@ -209,7 +209,7 @@ class Campaign:
         if self._open_ask is not None:
             self._asks -= 1  # asked again under its number, so with the same random stream
         self._open_ask, self._exhausted, self._errors = None, False, 0
-        self._ending, self._stopped = None, False
+        self.ending, self._stopped = None, False
         self._ordered.clear()
         self._orphans, self._suspects = set(self._running), []
         baseline = self.log.view().find(0)
@@ -235,7 +235,7 @@ class Campaign:
     def _start_waiting(self) -> list[Effect]:
         order = sorted(self._waiting.values(), key=lambda t: (t.attempt == 1, t.proposal.source != PERSON, t.number))
         numbers = self._suspects[:1] or [trial.number for trial in order]
-        return [] if self._ending else self._admit(*numbers)
+        return [] if self.ending else self._admit(*numbers)
 
     # ---------------------------------------------------------------- what follows
     def _submit(self, proposal: Proposal) -> list[Effect]:
@@ -251,7 +251,7 @@ class Campaign:
     def _again(self, trial: Trial) -> list[Effect]:
         self.log.submit(trial)
         self._waiting[trial.number] = trial
-        held = self._ending or self._orphans or self._suspects
+        held = self.ending or self._orphans or self._suspects
         return [] if held else self._admit(trial.number)
 
     def _admit(self, *numbers: int) -> list[Effect]:
@@ -268,10 +268,10 @@ class Campaign:
 
     def _number_held(self) -> list[Effect]:
         """Makes trials of the proposals that have none, as far as may be; those of a person first."""
-        self._held.sort(key=lambda proposal: proposal.source != PERSON)
+        self.held.sort(key=lambda proposal: proposal.source != PERSON)
         effects: list[Effect] = []
-        while self._held and self._left() > 0 and len(self.log.settled):
-            effects += self._submit(self._held.pop(0))
+        while self.held and self._left() > 0 and len(self.log.settled):
+            effects += self._submit(self.held.pop(0))
         return effects
 
     def _needs(self, number: int) -> Mapping[str, float]:
@@ -296,15 +296,15 @@ class Campaign:
         """No trial starts from here on; the running ones may be told to stop."""
         if self._stopped:
             return []
-        if self._ending is None or ending.failed or (ending.interrupted and not self._ending.failed):
-            self._ending = ending
+        if self.ending is None or ending.failed or (ending.interrupted and not self.ending.failed):
+            self.ending = ending
         effects: list[Effect] = []
         self.spending.withdraw()
         for number in reversed(self._pool.waiting):  # the head last, so that nothing is granted meanwhile
             self._pool.withdraw(number)
         for number, trial in self._running.items():
-            if order and (kill or number not in self._ordered):
-                self._ordered.add(number)
+            if order and (kill or self._ordered.get(number) != "stop"):  # other orders may have come too late
+                self._ordered[number] = "stop"
                 told = Order(kind="stop", reason=ending.reason)
                 effects.append(OrderTrial(number=number, attempt=trial.attempt, order=told, kill=kill))
         return effects
@@ -313,8 +313,8 @@ class Campaign:
         """Asks the stop rules; to be called before anything is started."""
         history, limit_s = self.log.view(), self.settings.max_wall_s
         finishes = limit_s is None or elapsed_s < limit_s
-        if self._ending is not None:
-            self._ending.finishes &= finishes
+        if self.ending is not None:
+            self.ending.finishes &= finishes
         elif len(history):
             reason = next((said for rule in self._stop_rules if (said := rule(history, elapsed_s))), None)
             if reason is None and limit_s is not None and finishes:
@@ -325,21 +325,21 @@ class Campaign:
     def _fill(self, elapsed_s: float, seq: int) -> list[Effect]:
         """Takes paused trials up again, asks for what will be needed, stops when nothing is left to do."""
         effects = self._number_held() + self._admit() + self._revive()
-        wanted = self._wanted() if len(self.log.settled) and not self._ending else 0
+        wanted = self._wanted() if len(self.log.settled) and not self.ending else 0
         if wanted > 0 and self._open_ask is None and not (self._exhausted or self._orphans or self._suspects):
             self._asks += 1
             self._open_ask = AskPolicy(ask=self._asks, seen=seq + len(effects), count=wanted)
             self._pace.asked(elapsed_s)
             return [*effects, self._open_ask]
-        if self._running or self._stopped or (self._open_ask is not None and not self._ending):
+        if self._running or self._stopped or (self._open_ask is not None and not self.ending):
             return effects
         goes_on = self._waiting or not (self._exhausted or self._left() <= self._reserve)
-        if self._ending is None and goes_on and (reason := self.spending.shortage()):
+        if self.ending is None and goes_on and (reason := self.spending.shortage()):
             self._end(Ending(reason, finishes=True))
             effects += self._revive()
-        if self._running or (self._ending is None and self._waiting):
+        if self._running or (self.ending is None and self._waiting):
             return effects
-        ending = self._ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
+        ending = self.ending or Ending("search space exhausted" if self._exhausted else "nothing left to do")
         if self._race.paused and not (ending.interrupted or ending.failed):
             return effects + self._give_up(ending)
         self._stopped = True
@@ -347,9 +347,9 @@ class Campaign:
 
     def _revive(self) -> list[Effect]:
         """Paused trials that the cancel rule wants to go on, as far as there is room; also when nothing new will be proposed."""
-        ending = self._ending
+        ending = self.ending
         held = self._orphans or self._suspects or self._stopped or self._pool.waiting
-        given_up = not self._ordered.isdisjoint(self._race.paused)  # all at once, but they settle one by one
+        given_up = not self._ordered.keys().isdisjoint(self._race.paused)  # all at once, but they settle one by one
         if not self._race.paused or held or given_up or (ending is not None and not ending.finishes):
             return []
         last = ending is not None or self._exhausted or self._left() <= self._reserve
@@ -364,11 +364,11 @@ class Campaign:
     def _give_up(self, ending: Ending) -> list[Effect]:
         """Cancels what is still paused at the end; one alone where trials are left, so that the keep rule says what they are for."""
         numbers = [number for number in self._race.paused if number not in self._ordered]
-        if not (self._ending or self._exhausted or self._left() <= 0):
-            numbers = numbers[:1] if self._ordered.isdisjoint(self._race.paused) else []
-        self._ordered.update(numbers)
+        if not (self.ending or self._exhausted or self._left() <= 0):
+            numbers = numbers[:1] if self._ordered.keys().isdisjoint(self._race.paused) else []
+        self._ordered |= dict.fromkeys(numbers, "cancel")
         reason = "paused, and not worth going on with when no new trials came"
-        order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self._ending else reason)
+        order = Order(kind="cancel", reason=f"{reason}: {ending.reason}" if self.ending else reason)
         return [OrderTrial(number=number, attempt=self._race.paused[number].attempt, order=order) for number in numbers]
 
     def _wanted(self) -> int:
@@ -378,8 +378,7 @@ class Campaign:
 
     def _startable(self) -> int:
         """How many trials could start now if none waited."""
-        free = self._pool.free
-        return min(math.floor(free[name] / amount + 1e-9) for name, amount in self._request.items() if amount > 0)
+        return startable(self._pool.free, self._request, self._devices)
 
     def _left(self) -> float:
         """How many trials may still be proposed."""

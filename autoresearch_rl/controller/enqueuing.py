@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_rl.controller.inbox import known_trial, put_request, waiting_requests
-from autoresearch_rl.controller.journal import storable
+from autoresearch_rl.controller.journal import in_use, storable
 from autoresearch_rl.controller.lineage import Lineage
 from autoresearch_rl.controller.seen import Seen, read_campaign
 from autoresearch_rl.errors import ConfigError, PatchError, Problem
 from autoresearch_rl.events import Opened
 from autoresearch_rl.space import SearchSpace
 from autoresearch_rl.trial import Proposal, Trial
+
+_TAKEN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +52,15 @@ def enqueue(run_dir: Path, wish: Wish, command: str) -> str:
     request |= {"patch": wish.patch} if wish.patch else {}
     request |= {"rationale": wish.rationale} if wish.rationale else {}
     given = seen.tally.waiting.numbers + len(seen.tally.waiting.held) + len(waiting_requests(run_dir)) + 1
-    live = put_request(run_dir, request)
+    path = put_request(run_dir, request)
+    live, taken = in_use(run_dir), _is_taken(run_dir, path)
     what = [f"{name}={value}" for name, value in params.items() if parent.proposal.params.get(name) != value]
     what += ["its source patched"] if wish.patch else []
     as_what = "the leader" if wish.parent is None else "--parent"
     said = f"Enqueued: as trial {parent.number} ({as_what}) with {', '.join(what) or 'nothing changed'}."
+    if live and not taken:
+        resume = f"{command} resume {shlex.quote(str(run_dir))}"
+        return f"{said} It waits in the inbox: the campaign starts no more trials before it ends; then `{resume}` takes it up."
     return f"{said} {_fate(run_dir, seen, command, given=given, live=live)}"
 
 
@@ -62,9 +69,17 @@ def note(run_dir: Path, text: str, command: str) -> str:
     if not text.strip() or not storable(text):
         message = f"The note {text!r} is {'empty' if not text.strip() else 'no text that UTF-8 can hold'}."
         raise ConfigError([Problem(code="note-empty", message=message, remedy="Write what you want to remember.")])
-    live = put_request(run_dir, {"request": "note", "text": text, "at": datetime.now(UTC).isoformat(timespec="seconds")})
+    put_request(run_dir, {"request": "note", "text": text, "at": datetime.now(UTC).isoformat(timespec="seconds")})
     resume = f"{command} resume {shlex.quote(str(run_dir))}"
-    return "Noted." if live else f"Noted: no controller runs in {run_dir}, the journal gets it with `{resume}`."
+    return "Noted." if in_use(run_dir) else f"Noted: no controller runs in {run_dir}, the journal gets it with `{resume}`."
+
+
+def _is_taken(run_dir: Path, path: Path) -> bool:
+    """Whether the controller takes a request up, which it does within a second if it does at all."""
+    until_s = time.monotonic() + _TAKEN_S
+    while path.exists() and in_use(run_dir) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return not path.exists()
 
 
 def _parent(seen: Seen, number: int | None) -> Trial:
@@ -133,7 +148,7 @@ def _fate(run_dir: Path, seen: Seen, command: str, *, given: int, live: bool) ->
             f"It {kept}: all {limit} trials (controller.max_trials) are taken; `{resume} controller.max_trials={given}` runs it."
         )
     if live:
-        return "The campaign takes it up within a second; it starts before all that waits."
+        return "The campaign has taken it up; it starts before all that waits."
     if seen.tally.stop is not None and not seen.tally.stop.interrupted:
         return f"It waits in the inbox: the campaign has ended ({seen.tally.stop.reason}); `{resume}` takes it up, with that limit raised."
     return f"It waits in the inbox: no controller runs in {run_dir}; `{resume}` takes it up."

@@ -11,8 +11,9 @@ from pathlib import Path
 from autoresearch_rl.task import Task, parameter_text
 from autoresearch_rl.trial import Params
 
-# CUDA_VISIBLE_DEVICES: who keeps devices from us keeps them from trials too; the resources granted to a trial replace it.
-_ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
+# Who keeps devices from us keeps them from trials too; the resources granted to a trial replace these.
+_DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+_ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", *_DEVICES)
 
 
 def base_environment(task: Task, home: Path) -> dict[str, str]:

@@ -52,8 +52,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 def _head(found: Mapping[str, Any]) -> str:
     said = {
         "waiting": "waits, and has never started" if not found["cost"]["attempts"] else "waits to run again",
-        "running": "is running",
-        "paused": "is paused",
+        "running": "running",
+        "paused": "paused",
     }.get(found["state"], f"{found['status']}")
     score = f", {printable(found['objective']['metric'])} {number(found['score'])}" if found["score"] is not None else ""
     repeats = found["why"]["repeat_of"]

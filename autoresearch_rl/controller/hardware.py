@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
+from autoresearch_rl.target.gpus import listed
+
 
 def facts() -> dict[str, str]:
-    """Short facts for the journal: system, cpu, cores, memory in GB, GPUs."""
+    """Short facts for the journal: system, cpu, cores, memory in GB, GPUs in order, parts of GPUs (MIG) with their indices."""
     memory_gb = psutil.virtual_memory().total / 1e9
     found = {"system": platform.platform(), "cpu": _cpu_name(), "cores": str(cores()), "memory_gb": f"{memory_gb:.0f}"}
-    gpus = _gpu_names()
-    return {**found, "gpus": "; ".join(gpus)} if gpus else found
+    gpus = listed()
+    whole = "; ".join(gpu.model for gpu in gpus if not gpu.is_part)
+    parts = "; ".join(f"{gpu.index} {gpu.model}" for gpu in gpus if gpu.is_part)
+    return {**found, **({"gpus": whole} if whole else {}), **({"gpu_parts": parts} if parts else {})}
 
 
 def hardware_class(of: Mapping[str, str], resources: Mapping[str, float], devices: Mapping[str, Sequence[int]]) -> str:
@@ -27,8 +29,9 @@ def hardware_class(of: Mapping[str, str], resources: Mapping[str, float], device
     gpus = resources.get("gpu", 0.0)
     if gpus <= 0:
         return text
-    names = of.get("gpus", "").split("; ")
-    models = {names[index] if index < len(names) else "" for index in devices.get("gpu", ())}
+    names = {str(index): model for index, model in enumerate(of.get("gpus", "").split("; "))}
+    names |= {index: model for index, _, model in (part.partition(" ") for part in of.get("gpu_parts", "").split("; "))}
+    models = {names.get(str(index), "") for index in devices.get("gpu", ())}
     return f"{text}, {gpus:g} x {' and '.join(sorted(models - {''})) or 'GPU'}"
 
 
@@ -46,27 +49,6 @@ def _quota(groups: Path) -> float:
         except (OSError, ValueError):  # no such file, or `max`
             continue
     return math.inf
-
-
-def gpu_indices(environment: Mapping[str, str] = os.environ) -> tuple[int, ...]:
-    """Indices of the GPUs that this process may use; `CUDA_VISIBLE_DEVICES` narrows them."""
-    count = len(_gpu_names())
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return tuple(range(count))
-    return tuple(int(part) for part in named.split(",") if part.strip().isdigit() and int(part) < count)
-
-
-def _gpu_names() -> Sequence[str]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    try:
-        query = [program, "--query-gpu=name", "--format=csv,noheader"]
-        listed = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(line.strip() for line in listed.stdout.splitlines() if line.strip())
 
 
 def _cpu_name() -> str:

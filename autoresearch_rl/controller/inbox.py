@@ -33,17 +33,23 @@ class Inbox:
         self._folder = run_dir / _FOLDER
         self._taken = set(taken)
 
-    def next(self, space: SearchSpace, history: History) -> Requested | None:
-        """The oldest request that was not taken yet, None if there is none; broken ones are put aside with a warning."""
+    def next(self, space: SearchSpace, history: History, *, ending: bool = False) -> Requested | None:
+        """The oldest request that was not taken yet, None if there is none; broken ones are put aside with a warning.
+
+        Where the campaign is `ending`, what is to be tried stays for a resume, where `arrl enqueue` sees that it does.
+        """
         for path in waiting_requests(self._folder.parent):
             if path.stem in self._taken:
                 with suppress(OSError):
                     path.unlink()
                 continue
-            self._taken.add(path.stem)  # what cannot be deleted (another user's) is taken once all the same
             try:
-                return _read(path, space, history)
+                request = _read(path, space, history)
+                if not (ending and request.request == "enqueue"):
+                    self._taken.add(path.stem)  # what cannot be deleted (another user's) is taken once all the same
+                    return request
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                self._taken.add(path.stem)
                 _LOG.warning("request %s cannot be read and is put aside: %s", path, error)
                 with suppress(OSError):
                     path.rename(path.with_suffix(".bad"))
@@ -62,8 +68,8 @@ def request_id(request: Requested) -> str:
     return str(request.arguments.get("id", ""))
 
 
-def put_request(run_dir: Path, request: Mapping[str, Any]) -> bool:
-    """Puts a request into the inbox, atomically; returns whether a controller runs that takes it up now.
+def put_request(run_dir: Path, request: Mapping[str, Any]) -> Path:
+    """Puts a request into the inbox, atomically; returns its file, which a controller that runs deletes when it takes it up.
 
     Raises JournalError if it is no run directory or cannot be written.
     """
@@ -80,7 +86,7 @@ def put_request(run_dir: Path, request: Mapping[str, Any]) -> bool:
         with suppress(OSError):
             scratch.unlink()
         raise JournalError(f"{path} cannot be written: {error.strerror or error}") from error
-    return in_use(run_dir)
+    return path
 
 
 def ask_stop(run_dir: Path) -> None:

@@ -34,6 +34,7 @@ _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), 
 _HEAD_BYTES = 200  # of a line, in which its sequence number, times and kind stand
 _BLOB = "$blob"
 _REFERENCE = re.compile(rb'\{"\$blob":"([0-9a-f]{64})"\}')
+_HEAD = re.compile(rb'\{"seq":(\d+),"at":"([^"]*)","elapsed_s":([-+.\deE]+),"kind":"(\w+)"')  # as `encode` begins each line
 _LOCK = "controller.lock"
 _CACHED = 16
 _LOG = logging.getLogger(__name__)
@@ -268,17 +269,18 @@ def _usable(path: Path) -> tuple[int, int]:
 
 def _decode(path: Path, number: int, line: bytes, blob: Callable[[str], str]) -> Entry:
     # References are found in the line itself: within a text its quotation marks would be escaped.
-    row = from_json(_REFERENCE.sub(lambda match: blob(match[1].decode()).encode(), line) if _BLOB.encode() in line else line)
-    if not row.keys() >= {"at", "elapsed_s", "kind"}:
+    if _BLOB.encode() in line:
+        line = _REFERENCE.sub(lambda match: blob(match[1].decode()).encode(), line)
+    head = _HEAD.match(line)
+    if head is None:
         raise JournalError(f"{path}: line {number} is broken (incomplete); the journal cannot be trusted from there on")
-    del row["crc"]
-    seq, at, elapsed_s, kind = row.pop("seq"), row.pop("at"), row.pop("elapsed_s"), row.pop("kind")
-    if kind == "opened" and row.get("format", 0) > FORMAT:
-        raise JournalError(f"{path} has format {row['format']}, this version reads up to {FORMAT}; upgrade autoresearch-rl")
+    seq, at, elapsed_s, kind = int(head[1]), head[2].decode(), float(head[3]), head[4].decode()
+    if kind == "opened" and (newer := from_json(line).get("format", 0)) > FORMAT:
+        raise JournalError(f"{path} has format {newer}, this version reads up to {FORMAT}; upgrade autoresearch-rl")
     if kind not in KINDS:
         raise JournalError(f"{path}: line {number} has the unknown kind {kind!r}; upgrade autoresearch-rl")
     try:
-        record = _adapter(kind).validate_python(row)
+        record = _adapter(kind).validate_json(line)  # fields of the head are none of the record's, and are left out
     except ValueError as error:
         raise JournalError(f"{path}: line {number} is not a valid {kind!r} record: {error}") from error
     if seq == 0 and not isinstance(record, Opened):

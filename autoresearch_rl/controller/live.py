@@ -120,15 +120,19 @@ class Live:
         return self._end, self.campaign.log.view()
 
     def _take_requests(self) -> None:
-        while (request := self._requests.next(self.proposer.space, self.campaign.log.view())) is not None:
+        while (request := self._request()) is not None:
             self._post(request)
+
+    def _request(self) -> Requested | None:
+        ending = self.campaign.ending is not None or self.clock() >= (self.campaign.settings.max_wall_s or math.inf)
+        return self._requests.next(self.proposer.space, self.campaign.log.view(), ending=ending)
 
     def _next(self) -> Event:
         """The next event; reports are shown on the way, requests and dead targets are looked for twice a second."""
         while True:
             if self.clock() - self._polled_s >= _POLL_S:
                 self._polled_s = self.clock()
-                found = self._overdue() or self._requests.next(self.proposer.space, self.campaign.log.view())
+                found = self._overdue() or self._request()
                 if found is not None:
                     return found
             self._catch_up(self.clock() + _POLL_S)

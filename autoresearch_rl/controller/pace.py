@@ -1,8 +1,9 @@
-"""How many proposals to keep ready, from the times of asks and trials seen so far."""
+"""How many trials can start, and how many proposals to keep ready beyond them, from the times of asks and trials seen so far."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from autoresearch_rl.controller.settings import Settings
 
@@ -37,3 +38,18 @@ class Pace:
         ended = settings.concurrency * self._ask_s / self._trial_s
         # One ask is open at a time: what ends while it is may have to wait for the one after it, so twice as many.
         return 0 if ended < 0.1 else min(math.ceil(2 * ended), 4 * settings.concurrency)
+
+
+def startable(free: Mapping[str, float], request: Mapping[str, float], devices: Mapping[str, Sequence[int]]) -> int:
+    """How many more trials can start, each with this request, where so much is free and the others that run have the same one.
+
+    Of a device a trial that shares it has a part: what two devices have left, too little for one more on each, does not add up.
+    """
+
+    def more(name: str, amount: float) -> int:
+        if amount >= 1 or name not in devices:
+            return math.floor(free[name] / amount + 1e-9)
+        count = len(devices[name])
+        return count * math.floor(1 / amount + 1e-9) - round((count - free[name]) / amount)
+
+    return min(more(name, amount) for name, amount in request.items() if amount > 0)

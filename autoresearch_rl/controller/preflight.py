@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ def preflight(task: Task, settings: Settings, run_dir: Path, devices: Mapping[st
     problems += _check_run_dir(run_dir, settings.min_free_disk_mb)
     problems += _check_reports(task, settings)
     problems += _check_time_budget(task, settings)
+    problems += _check_keep(settings)
     if settings.max_wall_s is not None and task.timeouts.trial_s > settings.max_wall_s:
         message = f"A trial may take {task.timeouts.trial_s:g} s (task.timeouts), the campaign {settings.max_wall_s:g} s (controller.max_wall_s)."
         remedy = "Shorten task.timeouts.train_s, or give the campaign more time."
@@ -70,6 +72,21 @@ def _check_time_budget(task: Task, settings: Settings) -> list[Problem]:
         remedy = "Keep other work off the machine: only the class of hardware is compared."
         problems.append(Problem(code="contention-unknown", message=message, remedy=remedy, fatal=False))
     return problems
+
+
+def _check_keep(settings: Settings) -> list[Problem]:
+    needed, most = settings.keep.trials_needed(), math.inf if settings.max_trials is None else settings.max_trials
+    if most <= 2 or (needed <= most and needed < math.inf):  # of two trials nobody expects more than their scores
+        return []
+    if needed == math.inf:
+        message, more = "controller.keep can confirm nothing, as its confirm_share allows no repeats.", "Allow some"
+    else:
+        message = (
+            f"controller.keep can confirm nothing in {most:g} trials where scores vary with the seed: that takes {needed:g}."
+        )
+        more = f"Set controller.max_trials={needed:g} or more, raise controller.keep.confirm_share"
+    remedy = f"{more}, or choose controller/keep=strict, which believes any better score."
+    return [Problem(code="confirms-nothing", message=message, remedy=remedy, fatal=False)]
 
 
 def _check_reports(task: Task, settings: Settings) -> list[Problem]:

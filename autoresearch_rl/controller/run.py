@@ -20,8 +20,8 @@ from typing import Any
 
 from autoresearch_rl.controller.campaign import Campaign
 from autoresearch_rl.controller.comparability import check_hardware
-from autoresearch_rl.controller.hardware import cores, facts, gpu_indices
-from autoresearch_rl.controller.inbox import drop_stop_requests, request_id
+from autoresearch_rl.controller.hardware import cores, facts
+from autoresearch_rl.controller.inbox import drop_stop_requests, request_id, waiting_requests
 from autoresearch_rl.controller.journal import Blobs, Journal, all_kept, read
 from autoresearch_rl.controller.leases import Leases
 from autoresearch_rl.controller.live import Clock, Live
@@ -41,8 +41,10 @@ from autoresearch_rl.events import AskPolicy, Entry, Event, Opened, Proposed, Re
 from autoresearch_rl.history import History
 from autoresearch_rl.target import Target
 from autoresearch_rl.target.command import Command
+from autoresearch_rl.target.gpus import listed, visible
 from autoresearch_rl.telemetry.fanout import FanOut
 from autoresearch_rl.trial import Trial
+from autoresearch_rl.waiting import PERSON
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 20.0
@@ -51,12 +53,21 @@ _PACKAGES = ("autoresearch-rl", "numpy", "optuna", "cmaes", "scipy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a campaign ended: why, with which history, where everything lies, and what was spent in one line, if anything."""
+    """How a campaign ended.
+
+    Attributes:
+        stop: Why.
+        history: Its trials.
+        run_dir: Where everything lies.
+        spent: In one line, empty if nothing was.
+        untried: How many proposals of people wait for a resume.
+    """
 
     stop: StopCampaign
     history: History
     run_dir: Path
     spent: str = ""
+    untried: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -254,7 +265,10 @@ class _Site:
                 post=live.inbox.put,
             )
             stop, history = live.run(begin, stages)
-        return Finished(stop=stop, history=history, run_dir=self.run_dir, spent=campaign.spending.meter.line(clock()))
+        spent = campaign.spending.meter.line(clock())
+        proposals = (*campaign.held, *(trial.proposal for trial in history.pending))
+        untried = sum(proposal.source == PERSON for proposal in proposals) + len(waiting_requests(self.run_dir))
+        return Finished(stop=stop, history=history, run_dir=self.run_dir, spent=spent, untried=untried)
 
 
 def _checked(plan: Plan, run_dir: Path, announce: Callable[[str], None]) -> tuple[Settings, dict[str, tuple[int, ...]]]:
@@ -274,7 +288,7 @@ def _equipped(plan: Plan) -> tuple[Settings, dict[str, tuple[int, ...]]]:
     resources = {"cpu": float(cores()), **named} if "cpu" in needed else dict(named)
     if "gpu" not in needed and "gpu" not in named:
         return replace(plan.settings, resources=resources), {}
-    gpus = gpu_indices()
+    gpus = tuple(gpu.index for gpu in visible(listed()))
     if "gpu" in named:
         gpus = (gpus or tuple(range(int(named["gpu"]))))[: int(named["gpu"])]
     return replace(plan.settings, resources={**resources, "gpu": float(len(gpus))}), {"gpu": gpus} if gpus else {}

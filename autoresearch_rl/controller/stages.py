@@ -146,7 +146,7 @@ class _Attempt:
     tier: int = 0
     stage: str = ""
     paused: bool = False
-    pausing: bool = False  # whether an order to pause has come
+    told: Order | None = None  # the first order that came while it trained: what is ending already ends as it was told first
 
     def outcome(self) -> Outcome:
         task = self.stages.task
@@ -190,8 +190,9 @@ class _Attempt:
         return _failed(stage, result)
 
     def _saved(self, result: JobResult) -> bool:
-        """Whether training wrote its checkpoint on an order to pause, which holds too if it was told to stop meanwhile."""
-        return self.pausing and result.exit_code == PAUSED_EXIT and self.stages.task.checkpoints
+        """Whether training wrote its checkpoint on an order to pause."""
+        pausing = self.told is not None and self.told.kind == "pause"
+        return pausing and result.exit_code == PAUSED_EXIT and self.stages.task.checkpoints
 
     def _trained(self) -> bool:
         """Whether training that ended well under an order did so by itself: it reached its last step, or never reported at all."""
@@ -267,9 +268,10 @@ class _Attempt:
             number, attempt = self._trial.number, self._trial.attempt
             self.stages.post(Reported(number=number, attempt=attempt, stage="train", progress=progress))
         order = self.control.order
+        if self.stage == "train":
+            order = self.told = self.told or order
         if order is None or (self.stage != "train" and order.kind != "stop"):
             return None  # cancelling and pausing are about the training: once it has ended they come too late
-        self.pausing |= order.kind == "pause"
         self.control.grace_s = max(self.stages.grace_s, 3 * statistics.median(self.curve.intervals_s or [0.0]))
         return replace(order, grace_s=self.control.grace_s)
 

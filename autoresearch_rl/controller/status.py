@@ -75,7 +75,8 @@ def _print(seen: Seen, run_dir: Path, last: int) -> None:
     from rich.table import Table
 
     history, console = seen.log.view(), Console()
-    limit = f" of {seen.opened.max_trials}" if seen.opened.max_trials is not None else ""
+    most = seen.opened.max_trials
+    limit = f" of {most}" if most is not None and most >= len(history) else ""  # a resume may have allowed fewer than are done
     console.print(f"[bold]{escape(seen.opened.task)}[/] {escape(str(run_dir))}", highlight=False)
     stop = seen.tally.stop
     ended = f": {escape(stop.reason)}" if stop is not None else f", last event at {seen.at}"

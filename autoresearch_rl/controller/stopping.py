@@ -42,7 +42,13 @@ class StopRule(Protocol):
 
 def max_trials(limit: int) -> StopRule:
     """Ends after `limit` settled trials."""
-    return lambda history, _: f"all {limit} trials are done (controller.max_trials)" if len(history) >= limit else None
+
+    def judge(history: History, _: float) -> str | None:
+        if len(history) > limit:  # a resume has lowered it, or one more was under way then
+            return f"{len(history)} trials are done already, and controller.max_trials={limit} allows no more"
+        return f"all {limit} trials are done (controller.max_trials)" if len(history) == limit else None
+
+    return judge
 
 
 def max_wall(limit_s: float) -> StopRule:

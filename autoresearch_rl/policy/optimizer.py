@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -317,10 +316,15 @@ def _shared() -> type[Any]:
     from optuna.trial import FrozenTrial
 
     class Shared(FrozenTrial):  # type: ignore[misc]
-        """A finished trial that a study need not copy whole: none changes more of it than its number."""
+        """A finished trial that a study need not copy whole, as none changes more of it than its number, nor check again."""
 
         def __deepcopy__(self, memo: object) -> Shared:
-            return copy(self)
+            twin = object.__new__(Shared)
+            twin.__dict__.update(self.__dict__)
+            return twin
+
+        def _validate(self) -> None:
+            """`create_trial` did it when it was made; each ask fills a study anew, with all there are."""
 
     return Shared
 

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from autoresearch_rl.errors import ConfigError, LaunchError, Problem
-from autoresearch_rl.target import Job, JobResult, Report, Session
+from autoresearch_rl.target import Job, JobResult, Report, Session, gpus
 from autoresearch_rl.target.launcher import Launcher
 from autoresearch_rl.target.reports import Reports
 from autoresearch_rl.trial import Order, Progress
@@ -281,7 +281,7 @@ def _device_environment(resources: Mapping[str, float], devices: Mapping[str, tu
     """Shows the granted GPUs to the stage; hides all where GPUs are counted but none was granted."""
     if "gpu" not in resources and "gpu" not in devices:
         return {}
-    return {"CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in devices.get("gpu", ()))}
+    return gpus.shown(devices.get("gpu", ()))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -131,11 +130,14 @@ class PlainSink:
     def __init__(self, console: rich.console.Console, run_dir: Path) -> None:
         self._file, self._run_dir = console.file, run_dir
         self._tally = Tally()
-        self._since, self._now = "", False
+        self._past = 0  # entries that the journal held when the campaign was taken up
         self._told: dict[int, str] = {}
 
     def __enter__(self) -> Self:
-        self._since = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
+        journal = self._run_dir / "journal.jsonl"
+        if journal.is_file():
+            with journal.open("rb") as lines:
+                self._past = sum(1 for _ in lines)
         return self
 
     def record(self, entry: Entry) -> None:
@@ -145,10 +147,9 @@ class PlainSink:
             return
         paused = isinstance(record, StartTrial) and record.trial.number in self._tally.paused
         self._tally.feed(entry)
-        self._now = self._now or entry.at >= self._since  # for good, also when the clock is set back
-        said = (
-            "" if not self._now else self._start(record, paused=paused) if isinstance(record, StartTrial) else self._line(record)
-        )
+        if 0 <= entry.seq < self._past:
+            return
+        said = self._start(record, paused=paused) if isinstance(record, StartTrial) else self._line(record)
         if said:
             self._file.write(f"[{duration(entry.elapsed_s):>6}] {printable(said)}\n")
             self._file.flush()

@@ -228,7 +228,7 @@ class Watched(Controller):
         theirs = [(s.trial, s.outcome.status, s.outcome.score, s.outcome.curve) for s in campaign.log.settled]
         assert [(s.trial, s.outcome.status, s.outcome.score, s.outcome.curve) for s in seen.log.settled] == theirs
         waiting = seen.tally.waiting
-        assert waiting.numbers + len(waiting.held) == campaign._numbering.count + len(campaign._held)
+        assert waiting.numbers + len(waiting.held) == campaign._numbering.count + len(campaign.held)
         late = set(range(waiting.numbers, campaign._numbering.count))  # what was kept back gets its number at the next entry
         assert {*waiting.trials, *late} == {*campaign._waiting}
         pending = {trial.number for trial in campaign.log.view().pending}

@@ -35,7 +35,7 @@ def run_dir(folder: Path) -> Path:
 
 def test_requests_are_taken_up_in_order_and_each_once(tmp_path: Path) -> None:
     for index in range(3):
-        assert put_request(run_dir(tmp_path), {"request": "note", "text": f"note {index}"}) is False
+        put_request(run_dir(tmp_path), {"request": "note", "text": f"note {index}"})
     inbox, history = Inbox(tmp_path), log().view()
     first = inbox.next(SPACE, history)
     assert first is not None
@@ -51,6 +51,17 @@ def test_requests_are_taken_up_in_order_and_each_once(tmp_path: Path) -> None:
     assert third.arguments["text"] == "note 2"
     assert len(waiting_requests(tmp_path)) == 1
     assert after_a_crash.next(SPACE, history) is None
+
+
+def test_what_is_to_be_tried_stays_there_while_the_campaign_ends_and_nothing_else_does(tmp_path: Path) -> None:
+    for request in ({"request": "enqueue", "params": {"x": 1}}, {"request": "note", "text": "late"}, {"request": "stop"}):
+        put_request(run_dir(tmp_path), request)
+    inbox, history = Inbox(tmp_path), log().view()
+    taken = [inbox.next(SPACE, history, ending=True) for _ in range(3)]
+    assert [request.request for request in taken if request is not None] == ["note", "stop"]
+    later = inbox.next(SPACE, history)
+    assert later is not None
+    assert later.request == "enqueue"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +123,8 @@ def test_stop_needs_a_controller_and_the_others_do_not(tmp_path: Path) -> None:
     assert waiting_requests(tmp_path) == []
     (tmp_path / "live").mkdir()
     with Journal(tmp_path / "live"):
-        assert put_request(tmp_path / "live", {"request": "note", "text": "x"}) is True
+        ask_stop(tmp_path / "live")
+    assert len(waiting_requests(tmp_path / "live")) == 1
 
 
 def test_a_run_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

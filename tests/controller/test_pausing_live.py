@@ -15,13 +15,13 @@ import pytest
 
 from autoresearch_rl.controller.journal import read
 from autoresearch_rl.controller.run import replay_run, resume
-from autoresearch_rl.events import OrderTrial, Paused, StartTrial
+from autoresearch_rl.events import OrderTrial, Paused, SettledEvent, StartTrial
 from autoresearch_rl.history import History
 from autoresearch_rl.policy.grid import Grid
 from autoresearch_rl.trial import Curve, Order, Status
 from tests.controller.campaigns import Condemning
 from tests.controller.plans import go, plan_of
-from tests.tasks import tiny_task
+from tests.tasks import PREDICT, tiny_task
 
 TRAIN = """
 import json, os, time
@@ -198,3 +198,32 @@ def test_what_is_given_up_keeps_its_checkpoint_until_it_has_settled(tmp_path: Pa
         log = tmp_path / "run" / "trials" / f"{number:04d}" / "2" / "train.stdout.log"
         assert log.read_text().startswith("from ")
         assert not log.read_text().startswith("from 0")
+
+
+@pytest.mark.parametrize("kind", ["pause", "cancel"])
+def test_ctrl_c_stops_what_was_told_to_pause_or_to_cancel_after_it_had_trained(tmp_path: Path, kind: Any) -> None:
+    class AtOnce(Condemning):  # the training takes no notice and is over in a moment
+        def doomed(self, curve: Curve) -> Order | None:
+            return Order(kind=kind, reason="behind")
+
+    begun = tmp_path / "predicting"
+    slow = f'import os, time\nif os.environ["AR_TRIAL"] == "1":\n    open("{begun}", "w").close()\n    time.sleep(60)\n'
+    limits = {"train_s": 20, "predict_s": 90, "evaluate_s": 20, "prepare_s": 20}
+    task = tiny_task(tmp_path / "task", {"predict.py": slow + PREDICT}, checkpoints=True, timeouts=limits)
+
+    def orders() -> list[str]:
+        return [entry.record.order.kind for entry in read(tmp_path / "run") if isinstance(entry.record, OrderTrial)]
+
+    def interrupt() -> None:
+        while not (begun.exists() and orders()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    finished = go(plan_of(task, cancel=AtOnce(), control_share=0.0, max_trials=2, grace_s=0.3), tmp_path)
+    assert finished.stop.signal == signal.SIGINT
+    assert orders() == [kind, "stop"]
+    assert [s.trial.number for s in finished.history.settled] == [0]
+    (lost,) = [e.record for e in read(tmp_path / "run") if isinstance(e.record, SettledEvent) and e.record.number == 1]
+    assert (lost.outcome.status, lost.interrupted) == (Status.LOST, True)
+    assert lost.outcome.elapsed_s < 30, "it was not waited for"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autoresearch_rl.controller.cancel.forecast import ForecastRule
+from autoresearch_rl.controller.keep.noise import NoiseRule
 from autoresearch_rl.controller.plan import Plan
 from autoresearch_rl.controller.run import check, run
 from autoresearch_rl.errors import ConfigError
@@ -33,6 +34,19 @@ def test_cancelling_without_reports_is_a_warning_and_then_ends_the_campaign(tmp_
     assert any("No emit_progress is found in train.py, predict.py" in text for text in said)
     assert finished.exit_code == 1
     assert "reported no 'loss', which controller.cancel needs" in finished.stop.reason
+
+
+def test_too_few_trials_to_confirm_anything_are_a_warning(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path / "task")
+    (problem,) = check(plan_of(task, keep=NoiseRule("loss"), max_trials=39), tmp_path / "run")
+    assert (problem.code, problem.fatal) == ("confirms-nothing", False)
+    assert "nothing in 39 trials where scores vary with the seed: that takes 40." in problem.message
+    assert problem.remedy.startswith("Set controller.max_trials=40 or more, raise controller.keep.confirm_share, or choose")
+    (problem,) = check(plan_of(task, keep=NoiseRule("loss", confirm_share=0.0), max_trials=None), tmp_path / "run")
+    assert "as its confirm_share allows no repeats" in problem.message
+    for enough in (40, None, 2):
+        assert check(plan_of(task, keep=NoiseRule("loss"), max_trials=enough), tmp_path / "run") == []
+    assert check(plan_of(task, max_trials=5), tmp_path / "run") == []
 
 
 def test_time_budgeted_trials_that_nothing_keeps_apart_are_a_warning(tmp_path: Path) -> None:

@@ -265,3 +265,14 @@ def test_with_more_trials_the_keep_rule_has_more_to_spend(tmp_path: Path) -> Non
     longer = go_on(taken_up(tmp_path, short.entries, noisy, limits={"max_trials": 80}, **size))
     assert longer.campaign.log.view().confirmed != 0
     check_replays(tmp_path, longer, **size)
+
+
+def test_a_resume_with_fewer_trials_than_are_done_says_how_many_there_are(tmp_path: Path) -> None:
+    straight = whole(tmp_path, max_trials=6)
+    lower = go_on(taken_up(tmp_path, straight.entries, limits={"max_trials": 4}, max_trials=6))
+    assert lower.stop is not None
+    assert lower.stop.reason == "6 trials are done already, and controller.max_trials=4 allows no more"
+    same = go_on(taken_up(tmp_path, lower.entries, limits={"max_trials": 6}, max_trials=6))
+    assert same.stop is not None
+    assert same.stop.reason == "all 6 trials are done (controller.max_trials)"
+    check_replays(tmp_path, same, max_trials=6)

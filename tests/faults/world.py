@@ -200,11 +200,14 @@ class PauseSome(Condemning):
         return sorted(paused)[:due]
 
 
-class RepeatOnce:
+class RepeatOnce(StrictRule):
     """The strict rule, which wants every second candidate measured again."""
 
+    def __init__(self) -> None:
+        super().__init__("loss")
+
     def __call__(self, history: History, budget: Budget) -> Sequence[Decision]:
-        (decision,) = StrictRule("loss")(history, budget)
+        (decision,) = super().__call__(history, budget)
         candidate = history.candidate(decision.candidate)
         again = candidate is not None and len(candidate.trials) == 1 and decision.candidate % 2 == 1
         return [replace(decision, repeats=(decision.candidate,) if again else ())]

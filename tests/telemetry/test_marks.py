@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import rich.console
 
+from autoresearch_rl.controller.activity import told
+from autoresearch_rl.controller.seen import follow
 from autoresearch_rl.events import (
     Decide,
     Entry,
@@ -101,6 +103,12 @@ def test_plain_lines_say_what_is_special(tmp_path: Path) -> None:
         assert wanted in lines, (wanted, lines)
     assert any(line.startswith("note: fans =HYPERLINK") for line in lines)
     assert all(line.isprintable() for line in lines)
+
+
+def test_status_lists_what_is_paused_on_one_line(tmp_path: Path) -> None:
+    said = list(told(follow((entry for entry in entries() if entry.seq >= 0), tmp_path), tmp_path))
+    assert [line for line in said if line.startswith("paused")] == ["paused: trial 1 at step 40 of 100"]
+    assert any(line.startswith("kept back: 1 proposal, 1 of a person; ") for line in said)
 
 
 @pytest.mark.parametrize("width", [60, 120])

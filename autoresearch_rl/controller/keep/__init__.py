@@ -19,6 +19,10 @@ class KeepRule(Protocol):
         """Returns decisions about candidates; the latest for a candidate holds. `budget` is what is left now."""
         ...
 
+    def trials_needed(self) -> float:
+        """The fewest trials in all with which it can confirm what is better, infinite if none would do; asked before any starts."""
+        ...
+
 
 def no_score(outcome: Outcome) -> str:
     """The reason of a decision about a trial that ended without a score."""

@@ -10,6 +10,7 @@ from typing import Literal
 from autoresearch_rl.controller.checking import check_values, counts
 from autoresearch_rl.controller.keep import REPEAT, no_score
 from autoresearch_rl.controller.keep.comparing import Comparisons, ignores_seed, scored
+from autoresearch_rl.controller.keep.evidence import Evidence, threshold
 from autoresearch_rl.controller.keep.ranking import Ranking, Standing
 from autoresearch_rl.history import History
 from autoresearch_rl.trial import Budget, Candidate, Decision, Settled
@@ -86,11 +87,12 @@ class NoiseRule:
         known.spent += trial.proposal.source == REPEAT
         known.ranking.follow(trial.proposal, trial.number)
         self._take(known, root, history)
+        confirmed = known.comparisons.confirmed
         touched = [root, *self._confirm(known, root, history)]
         standings = known.ranking.standings()
         leader = known.ranking.leader()
-        if leader.number != history.leader:
-            touched.append(leader.number)
+        if leader.number != history.leader or known.comparisons.confirmed != confirmed:
+            touched.append(leader.number)  # how it stands is said against what is confirmed now
         repeats, reserve = self._ask(known, standings, leader.number, history, budget)
         touched += [number for number in repeats if number != known.comparisons.confirmed]
         decisions = [
@@ -103,6 +105,12 @@ class NoiseRule:
             replace(decision, repeats=tuple(repeats) if place == 0 else (), reserve=reserve)
             for place, decision in enumerate(decisions)
         ]
+
+    def trials_needed(self) -> float:
+        """Where scores vary with the seed: the baseline, a candidate, and the repeats that its test takes if it wins every pair."""
+        pairs = Evidence().wins_needed(threshold(self._alpha, 1))
+        repeats = pairs + max(self._seeds - 1, pairs)
+        return max(2 + repeats, math.ceil(repeats / self._share - 1e-9)) if self._share else math.inf
 
     # ---------------------------------------------------------------- what is known
     def _first(self, root: int, last: Settled, history: History, budget: Budget) -> Sequence[Decision]:

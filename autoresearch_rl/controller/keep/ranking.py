@@ -127,11 +127,15 @@ class Ranking:
         variance = self._variance(self._standings[best])
         none_is_farther = 1.01 * _AS_GOOD * math.sqrt(2 * self._noise)  # as no variance is larger than that of the noise
         near = [self._standings[best]]
+        hides: dict[int, float] = {}  # how far noise hides one from the best, by what its variance depends on
         for shrunken, _, number in self._ranked[1:]:
             if shrunken - top > none_is_farther:
                 break
             standing = self._standings[number]
-            if shrunken - top <= _AS_GOOD * math.sqrt(variance + self._variance(standing)):
+            measured = 0 if number == self.reference else standing.n
+            if measured not in hides:
+                hides[measured] = _AS_GOOD * math.sqrt(variance + self._variance(standing))
+            if shrunken - top <= hides[measured]:
                 near.append(standing)
         fewest = min(s.lines for s in near)
         simple = [s for s in near if s.lines == fewest]
@@ -144,7 +148,14 @@ class Ranking:
         if ranked_by == self._ranked_by and len(self._ranked) < len(self._standings):
             insort(self._ranked, (-self.shrunken(mine), -mine.score, mine.number))
         else:
-            self._ranked = sorted([(-self.shrunken(s), -s.score, s.number) for s in self._standings.values()])
+            theirs, noise, spread = self._standings[self.reference].score, self._noise, self._spread
+            self._ranked = sorted(  # as `shrunken` has it, but this is most of what a long campaign costs
+                [
+                    (-(gain if gain <= 0 or noise == 0 else gain * s.n * spread / (s.n * spread + noise)), -s.score, s.number)
+                    for s in self._standings.values()
+                    for gain in (s.score - (s.paired + theirs) / 2,)
+                ]
+            )
             self._ranked_by = ranked_by
 
     def _standing(self, candidate: Candidate, reference: Candidate, sign: float) -> Standing:

@@ -36,3 +36,7 @@ class StrictRule:
             return [Decision(candidate=number, verdict="keep", reason=reason, leads=True, evidence=evidence)]
         reason = f"{mine} does not beat {leader.mean:.6g} of trial {leader.number}"
         return [Decision(candidate=number, verdict="discard", reason=reason, evidence=evidence)]
+
+    def trials_needed(self) -> float:
+        """The baseline, and one that beats it."""
+        return 2

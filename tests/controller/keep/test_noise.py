@@ -112,6 +112,34 @@ def test_forty_trials_are_enough(tmp_path: Path) -> None:
     assert repeats_of(sim) == Counter({20: 6, 0: 6})
 
 
+def test_why_the_leader_is_not_confirmed_is_said_against_what_is_confirmed_now(tmp_path: Path) -> None:
+    apart = 0
+    for seed in range(8):
+        sim = play(tmp_path, noisy(dict.fromkeys(range(8, 48), 20.0), seed), max_trials=48)
+        history = sim.campaign.log.view()
+        if history.confirmed and history.leader != history.confirmed and history.leader is not None:
+            apart += 1
+            assert f"of trial {history.confirmed}" in last_said(sim, history.leader).reason
+    assert apart >= 3
+
+
+@pytest.mark.parametrize(("alpha", "share", "seeds"), [(0.05, 0.3, 3), (0.2, 0.3, 2), (0.01, 0.5, 5), (0.05, 1.0, 3)])
+def test_how_many_trials_it_takes_is_known_before(tmp_path: Path, alpha: float, share: float, seeds: int) -> None:
+    def played(trials: int) -> list[int]:
+        (tmp_path / str(trials)).mkdir()
+        rule = NoiseRule("loss", alpha, share, seeds)
+        return confirmed(play(tmp_path / str(trials), noisy(dict.fromkeys(range(1, 60), 30.0)), rule, max_trials=trials))
+
+    needed = NoiseRule("loss", alpha, share, seeds).trials_needed()
+    assert needed == int(needed)
+    assert len(played(int(needed))) == 2
+    assert played(int(needed) - 1) == [0]
+
+
+def test_without_repeats_no_number_of_trials_is_enough() -> None:
+    assert NoiseRule("loss", confirm_share=0.0).trials_needed() == float("inf")
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_test_is_finished_although_others_that_were_measured_once_look_better(tmp_path: Path, seed: int) -> None:
     """Many are as good and the first seed is kind to all: who is measured again falls behind those who are not."""
