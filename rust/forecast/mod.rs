@@ -96,7 +96,8 @@ impl Forecast {
     /// Expected value.
     pub fn mean(&self) -> f64 {
         let alone = self.student.location;
-        self.scale.restored(self.tilt.as_ref().map_or(alone, |_| alone / 2.0 + self.at(0.5) / 2.0))
+        let middle = self.tilt.as_ref().map_or(alone, |_| alone / 2.0 + self.at(0.5) / 2.0);
+        self.scale.restored(middle.clamp(self.at(0.05), self.at(0.95)))
     }
 
     /// The value below which the metric ends with probability `p`.

@@ -14,6 +14,7 @@ from autoresearch_rl.trial import Curve, Direction, Order, Settled
 _REFERENCES = 48
 _FINISHED = 2  # trials that have finished before a chance counts
 _FEWEST = 5  # trials that must have come to a rung before one fails it
+_GOOD = 0.2  # of those that came to a rung, the best by value: no forecast ends them before the next one
 _CHEAP = 0.05  # of a typical trial: cancelling one that has less left saves nothing
 _FIRST = 0.04  # of a trial: before, the chance is looked at nowhere but at rungs
 _FURTHER = 1.15  # times the way at which the chance was looked at last
@@ -48,6 +49,7 @@ class CuttingJudge:
         self._horizon = Horizon()
         self._come: dict[int, int] = {}
         self._looked: dict[int, float] = {}
+        self._good: set[int] = set()
 
     def report(self, number: int, curve: Curve, history: History) -> Order | None:
         """See `Judge`."""
@@ -77,10 +79,10 @@ class CuttingJudge:
         )
         if at_rung:
             self._come[number] = rung
-            failed = self._rank(rung, value)
+            failed = self._rank(number, rung, value)
             if failed and (leader is None or chance < self._cuts.rescue):
                 return Order(kind="cancel", reason=f"{where} is {failed}, with {beaten}")
-        if seen.informative and chance < self._cuts.hopeless:
+        if number not in self._good and seen.informative and chance < self._cuts.hopeless:
             return Order(kind="cancel", reason=f"{where} is forecast to end at {seen.mean:.4g}, with {beaten}")
         return None
 
@@ -88,18 +90,20 @@ class CuttingJudge:
         """See `Judge`."""
         self._come.pop(settled.trial.number, None)
         self._looked.pop(settled.trial.number, None)
+        self._good.discard(settled.trial.number)
         self._finished.add(settled)
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
         """See `Judge`; it never pauses."""
         return ()
 
-    def _rank(self, rung: int, value: float) -> str:
+    def _rank(self, number: int, rung: int, value: float) -> str:
         """Adds a trial to a rung; returns how it failed, empty if it did not."""
         came, badness = self._came[rung], rankable(value, self._direction)
         bar = quantile(came, self._cuts.survive) if came else math.inf
         rank = bisect_right(came, badness) + 1
         insort(came, badness)
+        (self._good.add if rank <= _GOOD * len(came) + 0.5 else self._good.discard)(number)
         if len(came) <= _FEWEST or not badness > bar:
             return ""
         shown = bar if self._direction == "minimize" else -bar

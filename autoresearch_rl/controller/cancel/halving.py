@@ -45,14 +45,14 @@ class HalvingRule:
     def __init__(
         self,
         rungs: Sequence[float] = (0.03, 0.06, 0.12, 0.24, 0.48),
-        keep: Sequence[float] = (0.5, 0.25, 0.125, 0.06, 0.03),
+        keep: Sequence[float] = (0.5, 0.4, 0.2, 0.08, 0.03),
         most: Sequence[float] = (0.95, 0.9, 0.8, 0.7, 0.6),
         early: float = 0.5,
         go_on: float = 0.5,
-        chance: float = 0.05,
+        chance: float = 0.03,
         survive: float = 0.8,
-        rescue: float = 0.4,
-        hopeless: float = 0.02,
+        rescue: float = 0.3,
+        hopeless: float = 0.01,
         min_reports: int = 1,
         warmup_trials: int = 1,
     ) -> None:

@@ -62,7 +62,7 @@ def test_the_best_of_the_paused_go_on_first_and_at_the_end_more_of_them() -> Non
 
 
 def test_the_best_by_value_go_on_whatever_their_forecast_says() -> None:
-    told = begun(SHARES, (0.5,) * 5)
+    told = begun(HalvingRule(rungs=(0.1,), keep=(0.5,), most=(0.8,), early=0, go_on=1e9, chance=1e9), (1.25, 1.3, 1.35, 1.28))
     flat = [1.3] * STEPS
     for number, values in enumerate((falling(1.1), falling(1.2), falling(1.3), flat, falling(1.35), falling(1.4)), 10):
         assert told.run(number, values)[0] == 5
