@@ -178,9 +178,9 @@ def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
 
     The patch is a unified or git diff, SEARCH/REPLACE blocks, an apply-patch envelope or a whole new file, in a fence or bare,
     as docs/reference/patches.md says. All hunks or none; every hunk has one place or is refused; line numbers and counts are
-    hints only; kept lines keep their bytes; blocks may build on blocks before them. Raises PatchError with the code `too_large`, `too_costly`, `no_diff`, `empty`,
-    `truncated`, `bad_hunk_header`, `no_path`, `path_not_allowed`, `unsupported_header`, `forbidden_character`, `no_anchor`,
-    `no_match`, `ambiguous`, `already_applied`, `overlap` or `no_change`.
+    hints only; kept lines keep their bytes; blocks may build on blocks before them. Raises PatchError with the code `too_large`,
+    `too_costly`, `no_diff`, `empty`, `truncated`, `bad_hunk_header`, `no_path`, `path_not_allowed`, `unsupported_header`,
+    `forbidden_character`, `no_anchor`, `no_match`, `ambiguous`, `already_applied`, `overlap` or `no_change`.
     """
 
 def diff(before: str, after: str, path: str = ...) -> str:
