@@ -77,11 +77,14 @@ class Pool:
 
 @final
 class Forecast:
-    """Predictive distribution of a metric at `target_step`, in the metric's unit: Student's t with two degrees of freedom."""
+    """Predictive distribution of a metric at `target_step`, in the metric's unit.
+
+    Student's t with two degrees of freedom and a scale to either side, weighed by where finished curves ended.
+    """
 
     @property
     def mean(self) -> float:
-        """Weighted mean of what the families of curves predict."""
+        """What the families of curves predict, with finished curves half of the way to the median."""
     @property
     def lo90(self) -> float:
         """Quantile of 0.05."""
@@ -99,7 +102,10 @@ class Forecast:
         """Whether the curve says anything yet: four points or more, with spread."""
     @property
     def evidence(self) -> tuple[float, ...]:
-        """Spread of the curve's values, then what the width was derived from relative to it; empty if not informative."""
+        """What the width was derived from: a unit, the median before finished curves' ends count, four numbers for either side.
+
+        Empty if not informative.
+        """
     def quantile(self, p: float) -> float:
         """The value below which the metric ends with probability p, 0 < p < 1. Raises ForecastError otherwise."""
     def beats(self, value: float) -> float:
@@ -172,9 +178,9 @@ def apply_patch(files: Mapping[str, str], patch: str) -> dict[str, str]:
 
     The patch is a unified or git diff, SEARCH/REPLACE blocks, an apply-patch envelope or a whole new file, in a fence or bare,
     as docs/reference/patches.md says. All hunks or none; every hunk has one place or is refused; line numbers and counts are
-    hints only; kept lines keep their bytes; blocks may build on blocks before them. Raises PatchError with the code `too_large`, `too_costly`, `no_diff`, `empty`,
-    `truncated`, `bad_hunk_header`, `no_path`, `path_not_allowed`, `unsupported_header`, `forbidden_character`, `no_anchor`,
-    `no_match`, `ambiguous`, `already_applied`, `overlap` or `no_change`.
+    hints only; kept lines keep their bytes; blocks may build on blocks before them. Raises PatchError with the code `too_large`,
+    `too_costly`, `no_diff`, `empty`, `truncated`, `bad_hunk_header`, `no_path`, `path_not_allowed`, `unsupported_header`,
+    `forbidden_character`, `no_anchor`, `no_match`, `ambiguous`, `already_applied`, `overlap` or `no_change`.
     """
 
 def diff(before: str, after: str, path: str = ...) -> str:

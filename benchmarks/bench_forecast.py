@@ -4,6 +4,8 @@ Recorded curves are forecast from their first 10, 20, 30 and 50 per cent, with e
 by us and by the peers in the same run. mdARE: median absolute error relative to the final value, mean over kinds of curves;
 AE/IQR: relative to the spread of the finals, median over kinds; rho: rank correlation; cover: share of finals in the 90 %
 interval, mean over kinds and worst kind. The ratio columns are ours over the best peer's (below 1 is better, for rho above 1).
+Reliability: how often a curve beat the best, or the median, finished curve where that chance was forecast, from 3 and 6 per cent too,
+where there may be one report; its expected calibration error is the mean distance of what was said from what came, over bins.
 
 Run: ARRL_SHARED=FOLDER python benchmarks/bench_forecast.py [--peers all], where FOLDER/curves holds the recorded curves;
 without it only the speed is measured. `all` adds scipy's fits, which take about an hour.
@@ -33,6 +35,8 @@ from benchmarks.rows import Row, report
 Array = npt.NDArray[np.float64]
 OURS = ("ours", "ours, no finished curves")
 QUICK = ("last_value", "best_so_far", "transfer8", "pow3_vp")
+EARLY_CUTS = (0.03, 0.06)  # where cancel rules ask first
+EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 MEASURES: dict[str, Callable[[Sequence[float]], np.floating[Any]]] = {"mdARE": np.mean, "AE/IQR": np.median, "rho": np.nanmean}
 
 
@@ -48,7 +52,7 @@ def main() -> None:
     rows = bench.run(pools, {OURS[0]: informed, OURS[1]: alone} | peers, 60, bench.CUTS)
     for cut in bench.CUTS:
         accuracy([row for row in rows if row["cut"] == cut], cut)
-    reliability([case for case in recorded_cases(bench.CUTS) if case.judged])
+    reliability([case for case in recorded_cases((*EARLY_CUTS, *bench.CUTS), least=1) if case.judged])
 
 
 def informed(steps: Array, values: Array, target_step: float, n_total: int, refs: Sequence[Any]) -> tuple[float, float, float]:
@@ -91,19 +95,36 @@ def reliability(cases: list[Case]) -> None:
     for case in cases:
         made = forecast(case.steps, case.values, case.target_step, reference_curves=case.references)
         ends = [values[-1] for _, values in case.references]
-        for bar in (min(ends), float(np.median(ends))):
-            said.append(made.beats(bar))
-            came.append(case.final < bar)
-    chances, beaten = np.array(said), np.array(came)
+        bars = (min(ends), float(np.median(ends)))
+        said.append([made.beats(bar) for bar in bars])
+        came.append([case.final < bar for bar in bars])
+    chances, beaten, cuts = np.array(said), np.array(came), np.array([case.cut for case in cases])
     print("\n== P(final beats the best, or the median, finished curve): said, and how often it came")
-    edges = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0]
-    for low, high in pairwise(edges):
-        inside = (chances >= low) & (chances < high if high < 1 else chances <= 1)
+    for low, high, mean, share, count in diagram(chances.ravel(), beaten.ravel()):
+        print(f"{low:4.2f} to {high:4.2f}: said {mean:.3f}, came {share:.3f} of {count}")
+    print(f"{'':14}{'forecasts':>10}{'calibration error':>19}{'Brier score':>13}{'of a constant':>15}")
+    groups = {"all": cuts > 0} | {f"from {cut:.0%}": cuts == cut for cut in sorted(set(cuts))}
+    for name, bar, of in [("to best", 0, cuts > 0), ("to median", 1, cuts > 0)] + [
+        (name, slice(None), of) for name, of in groups.items()
+    ]:
+        mine, true = chances[of, bar].ravel(), beaten[of, bar].ravel()
+        error = sum(count * abs(mean - share) for _, _, mean, share, count in diagram(mine, true)) / len(mine)
+        score, constant = float(np.mean((mine - true) ** 2)), float(np.mean((true.mean() - true) ** 2))
+        print(f"{name:14}{len(mine):10}{error:19.4f}{score:13.4f}{constant:15.4f}")
+        if name == "all":
+            report(Row("forecasts: calibration error of chances to beat finished curves", error))
+            report(Row("forecasts: Brier score of chances to beat finished curves", score, "a constant", constant))
+
+
+def diagram(chances: Array, beaten: npt.NDArray[np.bool_]) -> list[tuple[float, float, float, float, int]]:
+    """Edges of each bin that is not empty, mean of what was said in it, share of what came, and number."""
+    bins = np.clip(np.searchsorted(EDGES, chances, side="right") - 1, 0, len(EDGES) - 2)
+    found = []
+    for at, (low, high) in enumerate(pairwise(EDGES)):
+        inside = bins == at
         if inside.any():
-            print(
-                f"{low:4.2f} to {high:4.2f}: said {chances[inside].mean():.3f}, came {beaten[inside].mean():.3f} of {inside.sum()}"
-            )
-    print(f"Brier score {np.mean((chances - beaten) ** 2):.4f}, {np.mean((beaten.mean() - beaten) ** 2):.4f} of a constant")
+            found.append((low, high, float(chances[inside].mean()), float(beaten[inside].mean()), int(inside.sum())))
+    return found
 
 
 def speed() -> None:

@@ -39,17 +39,20 @@ from benchmarks.racing import looped, raced
 from benchmarks.recorded import recorded
 
 PAUSING: dict[str, CancelRule] = {
-    "halving, pausing, tight": HalvingRule(most=(0.7, 0.5, 0.35, 0.2, 0.12), chance=0.1),
-    "halving, pausing, middle": HalvingRule(most=(0.9, 0.75, 0.6, 0.45, 0.35)),
+    "halving, pausing, early 0, chance 0.5": HalvingRule(early=0, go_on=2, chance=0.5),
+    "halving, pausing, early 0, chance 0.2": HalvingRule(early=0, go_on=2, chance=0.2),
+    "halving, pausing, early 0, chance 0.08": HalvingRule(early=0, go_on=2, chance=0.08),
+    "halving, pausing, chance 0.2": HalvingRule(chance=0.2),
     "halving, pausing": HalvingRule(),
-    "halving, pausing, early 0, go_on 2": HalvingRule(early=0, go_on=2),
+    "halving, pausing, early 0": HalvingRule(early=0, go_on=2),
 }
 STOPPING: dict[str, CancelRule] = {
     "halving, survive 0.5, no rescue": HalvingRule(survive=0.5, rescue=1, hopeless=0.02),
     "halving, survive 0.6, no rescue": HalvingRule(survive=0.6, rescue=1, hopeless=0.02),
+    "halving, hopeless 0.02": HalvingRule(hopeless=0.02),
     "halving": HalvingRule(),
-    "halving, survive 0.8": HalvingRule(survive=0.8),
-    "forecast, below 0.2": ForecastRule(below=0.2, min_share=0.05),
+    "halving, survive 0.9": HalvingRule(survive=0.9),
+    "forecast, below 0.05": ForecastRule(below=0.05, min_share=0.05),
     "forecast": ForecastRule(),
     "asha": AshaRule(),
     "median": MedianRule(),

@@ -43,8 +43,11 @@ def recorded(module: str) -> Any:
     return importlib.import_module(module)
 
 
-def recorded_cases(cuts: Sequence[float]) -> list[Case]:
-    """Curves that the forecasting benchmark judges, and as many others of each pool, at every cut."""
+def recorded_cases(cuts: Sequence[float], least: int | None = None) -> list[Case]:
+    """Curves that the forecasting benchmark judges, and as many others of each pool, at every cut.
+
+    `least`: reports before the cut that a curve must have, as many as the benchmark asks for where it is None.
+    """
     bench, util = recorded("bench_forecast"), recorded("util")
     pools = [pool for pool in recorded("curves").load_pools("dev") if not pool.subset]
     in_family = Counter(pool.family for pool in pools)
@@ -59,7 +62,7 @@ def recorded_cases(cuts: Sequence[float]) -> list[Case]:
         for number, curve in enumerate(shuffled[bench.N_REFS : bench.N_REFS + 2 * take]):
             for cut in cuts:
                 seen = int(np.searchsorted(curve.steps, cut * curve.steps[-1] + 1e-9, side="right"))
-                if bench.MIN_OBS <= seen < len(curve.steps):
+                if (bench.MIN_OBS if least is None else least) <= seen < len(curve.steps):
                     cases.append(
                         Case(
                             family=pool.family,

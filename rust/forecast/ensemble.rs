@@ -22,6 +22,8 @@ const STEADY_REACH: f64 = 0.1;
 const STEPS: usize = 8;
 const GAIN: f64 = 1e-2;
 const EXPONENTS: (f64, f64) = (0.02, 8.0);
+/// How many times the middle half of the predictions one may lie outside of it.
+const FAR: f64 = 1.0;
 /// Prior weight of the last level as it is, which leaves all of the variance unexplained.
 const LEVEL: f64 = 0.1;
 
@@ -51,8 +53,8 @@ pub(super) struct Votes<'a> {
 /// What they amount to, in the values' unit.
 pub(super) struct Verdict {
     pub mean: f64,
-    /// Their standard deviation.
-    pub spread: f64,
+    /// Their standard deviation, by those below and by those above.
+    pub spread: [f64; 2],
 }
 
 impl<'a> Votes<'a> {
@@ -76,11 +78,26 @@ impl<'a> Votes<'a> {
         self.priors
     }
 
-    pub fn verdict(&self) -> Verdict {
+    /// For the mean, predictions far outside of the middle half of all, as of a finished curve that diverged, are pulled in.
+    pub fn verdict(&mut self) -> Verdict {
         let total: f64 = self.all.iter().map(|vote| vote.weight).sum();
-        let mean = self.all.iter().map(|vote| vote.weight * vote.prediction).sum::<f64>() / total;
-        let variance = self.all.iter().map(|vote| vote.weight * (vote.prediction - mean).powi(2)).sum::<f64>() / total;
-        Verdict { mean, spread: variance.sqrt() }
+        self.all.sort_unstable_by(|one, other| one.prediction.total_cmp(&other.prediction));
+        let (low, high) = (self.quantile(0.25 * total), self.quantile(0.75 * total));
+        let (least, most) = (low - FAR * (high - low), high + FAR * (high - low));
+        let shared = |of: &dyn Fn(f64) -> f64| self.all.iter().map(|vote| vote.weight / total * of(vote.prediction)).sum::<f64>();
+        let mean = shared(&|prediction| prediction.clamp(least, most));
+        let spread = |sign: f64| (2.0 * shared(&|prediction| (sign * (prediction - mean)).max(0.0).powi(2))).sqrt();
+        Verdict { mean, spread: [spread(-1.0), spread(1.0)] }
+    }
+
+    /// The first prediction in order up to which there is so much weight.
+    fn quantile(&self, weight: f64) -> f64 {
+        let mut upto = 0.0;
+        let reached = |vote: &&Vote| {
+            upto += vote.weight;
+            upto >= weight
+        };
+        self.all.iter().find(reached).or(self.all.last()).map_or(0.0, |vote| vote.prediction)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod batch;
 mod calibration;
+mod ends;
 mod ensemble;
 mod error;
 mod families;
@@ -22,6 +23,7 @@ pub use ensemble::Families;
 pub use error::ForecastError;
 pub use growing::Growing;
 
+use ends::Tilt;
 use references::Finished;
 use scale::{apart, fractions, Scale};
 use student::{Student, UNBOUNDED};
@@ -81,18 +83,21 @@ pub struct Forecast {
     pub points: usize,
     /// False where the curve says nothing yet.
     pub informative: bool,
-    /// What the width was derived from: the spread of the values, and the evidence that `calibration` defines. Empty where the
-    /// curve says nothing yet.
+    /// What the width was derived from: a unit, the median before it is drawn to where finished curves ended, and what
+    /// `calibration` takes as evidence for the width below (in the sense of better) and above. Empty where the curve says nothing yet.
     pub evidence: Vec<f64>,
     direction: Direction,
     scale: Scale,
     student: Student,
+    tilt: Option<Tilt>,
 }
 
 impl Forecast {
     /// Expected value.
     pub fn mean(&self) -> f64 {
-        self.scale.restored(self.student.location)
+        let alone = self.student.location;
+        let middle = self.tilt.as_ref().map_or(alone, |_| alone / 2.0 + self.at(0.5) / 2.0);
+        self.scale.restored(middle.clamp(self.at(0.05), self.at(0.95)))
     }
 
     /// The value below which the metric ends with probability `p`.
@@ -101,7 +106,7 @@ impl Forecast {
             return Err(ForecastError::BadProbability { p });
         }
         let p = if self.direction == Direction::Minimize { p } else { 1.0 - p };
-        Ok(self.scale.restored(self.student.quantile(p)))
+        Ok(self.scale.restored(self.at(p)))
     }
 
     /// Probability that the metric ends better than `value`.
@@ -109,7 +114,12 @@ impl Forecast {
         if value.is_nan() {
             return Err(ForecastError::BadValue { value });
         }
-        Ok(self.student.below(self.scale.scaled(value)))
+        let alone = self.student.below(self.scale.scaled(value));
+        Ok(self.tilt.as_ref().map_or(alone, |tilt| tilt.tilted(alone)))
+    }
+
+    fn at(&self, p: f64) -> f64 {
+        self.student.quantile(self.tilt.as_ref().map_or(p, |tilt| tilt.level(p)))
     }
 }
 
@@ -152,23 +162,29 @@ fn finished(references: &[Curve<'_>]) -> Result<Vec<Finished>, ForecastError> {
 }
 
 fn forecast_of(trace: &Trace, target_step: f64, finished: &[Finished], direction: Direction, families: Families) -> Forecast {
-    let scale = Scale::of(trace.values(), direction);
+    let scale = Scale::of(trace.values(), direction, finished.iter().map(|curve| curve.range));
     let fractions = fractions(trace.steps(), target_step);
-    let fitted = if scale.has_spread && apart(trace.steps()) && trace.reports() >= MIN_POINTS {
+    let fit = if scale.has_spread && apart(trace.steps()) && trace.reports() >= MIN_POINTS {
         fitted(trace, &scale, &fractions, finished, families)
     } else {
         None
     };
-    let informative = fitted.is_some();
-    let (student, evidence) = fitted.unwrap_or_else(|| {
-        let fraction = fractions[fractions.len() - 1];
-        let blind = Student { location: 0.0, scale: scale.ignorance(), bounds: UNBOUNDED };
-        (references::change(finished, fraction, &scale).unwrap_or(blind), Vec::new())
-    });
-    Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student }
+    let mut ends = references::ends(finished, &scale);
+    let changes = || references::changes(finished, fractions[fractions.len() - 1], &scale);
+    let (student, evidence, tilt) = if let Some((student, evidence)) = fit {
+        let tilt = (!ends.is_empty()).then(|| Tilt::of(&student, None, &mut ends));
+        (student, evidence, tilt)
+    } else if let Some(mut changes) = changes() {
+        let student = references::typical(&mut changes, &scale);
+        (student, Vec::new(), Some(Tilt::of(&student, Some(&mut changes), &mut ends)))
+    } else {
+        (Student::new(0.0, [scale.ignorance(); 2], UNBOUNDED), Vec::new(), None)
+    };
+    let informative = !evidence.is_empty();
+    Forecast { target_step, points: trace.reports(), informative, evidence, direction, scale, student, tilt }
 }
 
-/// The distribution of scaled values and the evidence for its width; None if the steps are too close to tell anything.
+/// The distribution of scaled values, and the evidence for its width; None if the steps are too close to tell anything.
 fn fitted(
     trace: &Trace,
     scale: &Scale,
@@ -186,11 +202,12 @@ fn fitted(
     let mut votes = ensemble::votes(&way, &sample, families)?;
     let informed = references::count(finished, &way, &sample, scale, &mut votes) >= references::MIN_CURVES;
     let verdict = votes.verdict();
-    let evidence = calibration::evidence(&way, &sample, &verdict, scale.level());
-    let width = calibration::scale(&evidence, &sample, informed);
+    let evidence = verdict.spread.map(|spread| calibration::evidence(&way, &sample, spread, scale.level()));
+    let scales = evidence.map(|evidence| calibration::scale(&evidence, &sample, informed));
+    let student = Student::new(verdict.mean, scales, scale.bounds);
     let unit = (scale.restored(sample.variance.sqrt()) - scale.restored(0.0)).abs();
-    let student = Student { location: verdict.mean, scale: width.max(1e-12), bounds: scale.bounds };
-    Some((student, std::iter::once(unit).chain(evidence).collect()))
+    let location = scale.restored(student.location);
+    Some((student, [unit, location].into_iter().chain(evidence.into_iter().flatten()).collect()))
 }
 
 impl Curve<'_> {

@@ -1,10 +1,11 @@
 //! Finished curves as one more family: their shape, scaled and shifted onto the curve so far, shows how it may go on.
 
+use super::ends::{median, quarters};
 use super::ensemble::Votes;
 use super::families::Way;
 use super::lanes::Sample;
 use super::scale::{fractions, Scale};
-use super::student::{Student, UNBOUNDED};
+use super::student::Student;
 use super::trace::ROOM;
 
 /// Finished curves below which nothing is said.
@@ -17,11 +18,13 @@ const PRIOR: f64 = 0.25;
 const TOWARDS_ONE: f64 = 0.1;
 const SLOPES: (f64, f64) = (0.0, 5.0);
 
+/// Scales from the median change to the furthest one, at most.
+const FURTHEST: f64 = 4.0;
+/// Least scale of changes, relative to the size of the last value.
+const NARROWEST: f64 = 0.01;
+
 /// The end of a curve of many reports is the mean of the last twentieth of them: alone, the last one is mostly noise.
 const TAIL: usize = 20;
-
-/// Scale of Student's distribution for a standard deviation, such that about nine in ten of few normal values lie inside.
-const SCALE: f64 = 0.7;
 
 /// A finished curve: fractions of its own steps, above 0 and at most 1, values, and where it ended.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub(super) struct Finished {
     way: Vec<f64>,
     values: Vec<f64>,
     end: f64,
+    /// The least and the most of its values.
+    pub range: (f64, f64),
 }
 
 impl Finished {
@@ -36,8 +41,9 @@ impl Finished {
     pub fn new(steps: &[f64], values: Vec<f64>) -> Option<Self> {
         let last_step = *steps.last()?;
         let tail = (values.len() / TAIL).max(1);
-        let end = values[values.len() - tail..].iter().map(|value| value / tail as f64).sum();
-        Some(Self { way: fractions(steps, last_step), values, end })
+        let end: f64 = values[values.len() - tail..].iter().map(|value| value / tail as f64).sum();
+        let range = values.iter().fold((end, end), |(least, most), value| (least.min(*value), most.max(*value)));
+        Some(Self { way: fractions(steps, last_step), values, end, range })
     }
 
     /// Change from `fraction` of the way to the end, if it has points on both sides.
@@ -85,15 +91,24 @@ pub(super) fn count(finished: &[Finished], way: &Way, sample: &Sample, scale: &S
     finished.iter().filter(|curve| curve.vote(way, sample, scale, votes, prior)).count()
 }
 
+/// Where they ended, scaled.
+pub(super) fn ends(finished: &[Finished], scale: &Scale) -> Vec<f64> {
+    finished.iter().map(|curve| scale.scaled(curve.end).clamp(-1e100, 1e100)).collect()
+}
+
 /// Where curves went on from `fraction` of the way, counted from the last value; None if fewer than three say it.
-pub(super) fn change(finished: &[Finished], fraction: f64, scale: &Scale) -> Option<Student> {
+pub(super) fn changes(finished: &[Finished], fraction: f64, scale: &Scale) -> Option<Vec<f64>> {
     let changes: Vec<f64> =
         finished.iter().filter_map(|curve| curve.change(fraction)).map(|change| scale.change(change)).collect();
-    if changes.len() < MIN_CURVES {
-        return None;
-    }
-    let count = changes.len() as f64;
-    let mean = changes.iter().sum::<f64>() / count;
-    let variance = changes.iter().map(|change| (change - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    Some(Student { location: mean, scale: SCALE * (variance * (1.0 + 1.0 / count)).sqrt().max(1e-9), bounds: UNBOUNDED })
+    (changes.len() >= MIN_CURVES).then_some(changes)
+}
+
+/// Median of the changes, and scales that reach a good part of the way to the furthest.
+pub(super) fn typical(changes: &mut [f64], scale: &Scale) -> Student {
+    changes.sort_unstable_by(f64::total_cmp);
+    let (count, location) = (changes.len(), median(changes));
+    let quarters = quarters(changes);
+    let furthest = [location - changes[0], changes[count - 1] - location];
+    let scales = [0, 1].map(|side| quarters[side].max(furthest[side] / FURTHEST).max(NARROWEST * scale.ignorance()));
+    Student::new(location, scales, scale.bounds)
 }

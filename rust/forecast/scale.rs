@@ -22,8 +22,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Of at least one finite value.
-    pub fn of(values: &[f64], direction: Direction) -> Self {
+    /// Of at least one finite value. `others`: ranges of other curves of the metric.
+    pub fn of(values: &[f64], direction: Direction, others: impl Iterator<Item = (f64, f64)>) -> Self {
         let sign = if direction == Direction::Minimize { 1.0 } else { -1.0 };
         let mut sorted: Vec<f64> = values.iter().map(|value| sign * value).collect();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -37,6 +37,10 @@ impl Scale {
         let has_spread = high / unit - low / unit > MIN_SPREAD;
         let span = if has_spread { high / unit - low / unit } else { 1.0 };
         let mut made = Self { sign, unit, last, span, low, high, has_spread, bounds: UNBOUNDED };
+        let (least, most) = others.fold((least, most), |(least, most), (from, to)| {
+            let (from, to) = if sign < 0.0 { (-to, -from) } else { (from, to) };
+            (least.min(from), most.max(to))
+        });
         if least >= 0.0 {
             made.bounds.0 = made.scaled(0.0); // losses, errors, times keep their sign
         } else if most <= 0.0 {

@@ -7,7 +7,6 @@ from bisect import bisect_right, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from autoresearch_rl._core import Forecast
 from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, quantile, rankable
 from autoresearch_rl.history import History
 from autoresearch_rl.trial import Curve, Direction, Order, Settled
@@ -15,6 +14,7 @@ from autoresearch_rl.trial import Curve, Direction, Order, Settled
 _REFERENCES = 48
 _FINISHED = 2  # trials that have finished before a chance counts
 _FEWEST = 5  # trials that must have come to a rung before one fails it
+_GOOD = 0.2  # of those that came to a rung, the best by value: no forecast ends them before the next one
 _CHEAP = 0.05  # of a typical trial: cancelling one that has less left saves nothing
 _FIRST = 0.04  # of a trial: before, the chance is looked at nowhere but at rungs
 _FURTHER = 1.15  # times the way at which the chance was looked at last
@@ -24,7 +24,7 @@ _FURTHER = 1.15  # times the way at which the chance was looked at last
 class Cuts:
     """Attributes:
     rungs: Shares of the steps.
-    survive: Share of the trials that came to a rung before which a trial must be among, by where it is forecast to end.
+    survive: Share of the trials that came to a rung before which a trial must be among, by value.
     rescue: Chance to beat the leader from which it goes on all the same; 1 for never.
     hopeless: Chance to beat the leader below which it is cancelled, at a rung or between.
     min_reports: Reports before which there is no verdict.
@@ -45,10 +45,11 @@ class CuttingJudge:
     def __init__(self, cuts: Cuts, metric: str, direction: Direction) -> None:
         self._cuts, self._metric, self._direction = cuts, metric, direction
         self._finished = Finished(metric, direction, _REFERENCES)
-        self._means: list[list[float]] = [[] for _ in cuts.rungs]  # where trials were forecast to end at a rung, as they rank
+        self._came: list[list[float]] = [[] for _ in cuts.rungs]  # values at a rung of all that came to it, the best first
         self._horizon = Horizon()
         self._come: dict[int, int] = {}
         self._looked: dict[int, float] = {}
+        self._good: set[int] = set()
 
     def report(self, number: int, curve: Curve, history: History) -> Order | None:
         """See `Judge`."""
@@ -78,10 +79,10 @@ class CuttingJudge:
         )
         if at_rung:
             self._come[number] = rung
-            failed = self._rank(rung, seen)
+            failed = self._rank(number, rung, value)
             if failed and (leader is None or chance < self._cuts.rescue):
                 return Order(kind="cancel", reason=f"{where} is {failed}, with {beaten}")
-        if seen.informative and chance < self._cuts.hopeless:
+        if number not in self._good and seen.informative and chance < self._cuts.hopeless:
             return Order(kind="cancel", reason=f"{where} is forecast to end at {seen.mean:.4g}, with {beaten}")
         return None
 
@@ -89,22 +90,21 @@ class CuttingJudge:
         """See `Judge`."""
         self._come.pop(settled.trial.number, None)
         self._looked.pop(settled.trial.number, None)
+        self._good.discard(settled.trial.number)
         self._finished.add(settled)
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
         """See `Judge`; it never pauses."""
         return ()
 
-    def _rank(self, rung: int, seen: Forecast) -> str:
+    def _rank(self, number: int, rung: int, value: float) -> str:
         """Adds a trial to a rung; returns how it failed, empty if it did not."""
-        others, mean = self._means[rung], rankable(seen.mean, self._direction)
-        bar = quantile(others, self._cuts.survive) if others else math.inf
-        rank = bisect_right(others, mean) + 1
-        insort(others, mean)
-        if len(others) <= _FEWEST or not mean > bar:
+        came, badness = self._came[rung], rankable(value, self._direction)
+        bar = quantile(came, self._cuts.survive) if came else math.inf
+        rank = bisect_right(came, badness) + 1
+        insort(came, badness)
+        (self._good.add if rank <= _GOOD * len(came) + 0.5 else self._good.discard)(number)
+        if len(came) <= _FEWEST or not badness > bar:
             return ""
         shown = bar if self._direction == "minimize" else -bar
-        return (
-            f"forecast to end at {seen.mean:.4g}, {rank} of {len(others)} at rung {rung + 1}, "
-            f"where the best {self._cuts.survive:.0%} come to {shown:.4g}"
-        )
+        return f"{rank} of {len(came)} at rung {rung + 1}, where the best {self._cuts.survive:.0%} come to {shown:.4g}"

@@ -34,7 +34,7 @@ class ForecastRule:
     would have cancelled a trial did not come true (see `Care`).
     """
 
-    def __init__(self, below: float = 0.05, min_reports: int = 5, min_share: float = 0.2, warmup_trials: int = 4) -> None:
+    def __init__(self, below: float = 0.01, min_reports: int = 5, min_share: float = 0.2, warmup_trials: int = 4) -> None:
         """`below`: probability of ending better than the leader's curve, under which a trial is cancelled. Raises ConfigError."""
         check_values(
             "controller.cancel",

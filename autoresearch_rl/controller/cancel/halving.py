@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from autoresearch_rl._core import Forecast
@@ -32,9 +33,9 @@ class HalvingRule:
 
     Successive halving ranks trials by their values at a rung and ends all but a share of them. Here a trial that is not among them
     waits with its checkpoint, and trials are ranked by their chance to end better than the leader's curve did, over the work that
-    is left to them in typical trials. The best `keep` of all trials pass a rung even where that chance is small, though not next
-    to nothing, which guards against forecasts that are too sure; and no more than `most` of them and one more do, which bounds the
-    cost where curves tell nothing. While new trials come, `early` of `keep` pass, and those with an index of `go_on`; at the end the
+    is left to them in typical trials. The best `keep` of all trials by value pass a rung even where that chance is small, though not
+    next to nothing, which guards against forecasts; and no more than `most` of them and one more do, which bounds the cost where
+    curves tell nothing. While new trials come, `early` of `keep` pass, and those with an index of `go_on`; at the end the
     rest, and those with an index of `chance`.
 
     Rungs are shares of the trial's own planned steps or, where those are fewer, of the median's of the campaign: a trial much longer
@@ -44,13 +45,13 @@ class HalvingRule:
     def __init__(
         self,
         rungs: Sequence[float] = (0.03, 0.06, 0.12, 0.24, 0.48),
-        keep: Sequence[float] = (0.5, 0.25, 0.125, 0.06, 0.03),
+        keep: Sequence[float] = (0.5, 0.4, 0.2, 0.08, 0.03),
         most: Sequence[float] = (0.95, 0.9, 0.8, 0.7, 0.6),
         early: float = 0.5,
         go_on: float = 0.5,
-        chance: float = 0.05,
-        survive: float = 0.7,
-        rescue: float = 0.4,
+        chance: float = 0.03,
+        survive: float = 0.8,
+        rescue: float = 0.3,
         hopeless: float = 0.01,
         min_reports: int = 1,
         warmup_trials: int = 1,
@@ -89,9 +90,15 @@ class HalvingRule:
 
 @dataclass(slots=True)
 class _Place:
-    """Where a trial stands that has come to a rung. `index`: its chance over the work left; `bar`: what the chance was for."""
+    """Where a trial stands that has come to a rung.
+
+    Attributes:
+        came: As it ranks among those that came to the rung: by value, then by where it was forecast to end, then by number.
+        index: Its chance over the work left; `bar`: what the chance was for.
+    """
 
     rung: int
+    came: tuple[float, float, int]
     steps: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
     target: float
@@ -119,9 +126,11 @@ class _PausingJudge:
         self._come: dict[int, int] = {}  # the highest rung that a trial was judged at
         self._horizon = Horizon()
         self._passed: Counter[int] = Counter()
-        self._means: list[list[float]] = [[] for _ in self.rule.rungs]  # where trials were forecast to end, as they rank
+        # by rung and the best first: all that came to it, those of them that wait, and the same by what they are worth
+        self._came: list[list[tuple[float, float, int]]] = [[] for _ in self.rule.rungs]
+        self._waiting: list[list[tuple[float, float, int]]] = [[] for _ in self.rule.rungs]
         self._bar: tuple[int, float] | None = None
-        self._order: list[list[tuple[float, float, int]]] = [[] for _ in self.rule.rungs]  # of those held, the best first
+        self._order: list[list[tuple[float, float, int]]] = [[] for _ in self.rule.rungs]
 
     def report(self, number: int, curve: Curve, history: History) -> Order | None:
         done, target = progress(curve), curve.step_target
@@ -140,17 +149,19 @@ class _PausingJudge:
         if value is None or not len(steps) or len(steps) < self.rule.min_reports or (left < _CHEAP and not diverged):
             return None
         self._come[number] = rung
-        place = _Place(rung, steps, values, target, done, left, diverged, self._finished.forecast(steps, values, target))
-        mean = self._mean(place)
-        insort(self._means[rung], mean)
+        seen = self._finished.forecast(steps, values, target)
+        came = (math.inf if diverged else rankable(value, self.direction), rankable(seen.mean, self.direction), number)
+        place = _Place(rung, came, steps, values, target, done, left, diverged, seen)
+        insort(self._came[rung], came)
         self._look_up_to(self._finished.leader(history))
         self._weigh(place)
         self.held[number] = place
+        insort(self._waiting[rung], came)
         insort(self._order[rung], self._key(number))
         if number in self._chosen(self.held, ending=False):
             self._let_go(number)
             return None
-        return Order(kind="pause", reason=self._reason(place, value, bisect_right(self._means[rung], mean)))
+        return Order(kind="pause", reason=self._reason(place, value))
 
     def settled(self, settled: Settled, history: History) -> None:
         number = settled.trial.number
@@ -201,8 +212,9 @@ class _PausingJudge:
 
     def _let_go(self, number: int) -> None:
         """A trial has passed its rung."""
-        waiting = self._order[self.held[number].rung]
-        del waiting[bisect_left(waiting, self._key(number))]
+        place = self.held[number]
+        for waiting, key in ((self._order[place.rung], self._key(number)), (self._waiting[place.rung], place.came)):
+            del waiting[bisect_left(waiting, key)]
         self._passed[self.held.pop(number).rung] += 1
 
     def _chosen(self, numbers: Collection[int], *, ending: bool) -> Sequence[int]:
@@ -215,25 +227,29 @@ class _PausingJudge:
             numbers = self.held
         part, enough = (1.0, rule.chance) if ending else (rule.early, rule.go_on)
         chosen: list[tuple[float, float, int]] = []
-        for rung, waiting in enumerate(self._order):
-            keep = math.floor(max(float(ending), part * rule.keep[rung] * started + 0.5)) - passed[rung]
-            most = rule.most[rung] * started + 1 - passed[rung]
-            for key in waiting:
-                place = self.held[key[2]]
-                if keep <= 0 and (most <= 0 or place.index < enough):
-                    break
-                kept = keep > 0 and (self._bar is None or place.index * place.left >= _LEAST)
-                worth = most > 0 and place.index >= enough
-                if key[2] in numbers and (kept or worth) and not place.diverged:
-                    chosen.append(key)
-                    keep, most = keep - 1, most - 1
+        for rung, order in enumerate(self._order):
+            keep = math.floor(max(float(ending), part * rule.keep[rung] * started + 0.5))
+            most = math.ceil(rule.most[rung] * started + 1) - passed[rung]
+            worth = takewhile(lambda key: -key[0] >= enough, order)
+            able = [key for key in (*self._best(rung, keep), *worth) if key[2] in numbers and not self.held[key[2]].diverged]
+            chosen += list(dict.fromkeys(able))[: max(most, 0)]
         return [number for _, _, number in sorted(chosen)]
 
-    def _reason(self, place: _Place, value: float, rank: int) -> str:
+    def _best(self, rung: int, keep: int) -> Iterator[tuple[float, float, int]]:
+        """Of those that wait at a rung, those that are among the best `keep` of all that came there."""
+        came = self._came[rung]
+        for key in takewhile(lambda waiting: bisect_left(came, waiting) < keep, self._waiting[rung]):
+            place = self.held[key[2]]
+            if self._bar is None or place.index * place.left >= _LEAST:
+                yield self._key(key[2])
+
+    def _reason(self, place: _Place, value: float) -> str:
         where = f"{self.metric} {value:.4g} after {place.done:.0%} of the steps"
         if place.diverged:
             return f"{where} has diverged"
-        said = f"{where} is forecast to end at {place.seen.mean:.4g}, {rank} of {len(self._means[place.rung])} at rung {place.rung + 1}"
+        came = self._came[place.rung]
+        rank = f"{bisect_left(came, place.came) + 1} of {len(came)} at rung {place.rung + 1}"
+        said = f"{where}, {rank}, is forecast to end at {place.seen.mean:.4g}"
         if self._bar is None:
             return f"{said}; it waits for a trial to end, or for a better rank"
         number, bar = self._bar

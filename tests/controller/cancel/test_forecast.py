@@ -74,9 +74,9 @@ def test_a_trial_of_the_control_group_that_leads_makes_the_rule_more_careful() -
         assert order is not None
         return float(order.reason.rpartition("below ")[2].rstrip("%"))
 
-    told = begun()
+    told = begun(below=0.05)
     assert bar(told) == 5.0
-    doomed_and_spared(told, 10, 0.1)
+    doomed_and_spared(told, 10, 0.1, looks_like=1.8)
     assert bar(told) == 2.5
     for number in range(11, 32):
         doomed_and_spared(told, number, 1.6)
@@ -84,7 +84,7 @@ def test_a_trial_of_the_control_group_that_leads_makes_the_rule_more_careful() -
 
 
 def test_a_trial_that_was_never_doomed_says_nothing_of_care() -> None:
-    told = begun()
+    told = begun(below=0.05)
     assert told.run(10, falling(0.1)) == (STEPS, None)
     told.finish(10, falling(0.1))
     _, order = told.run(90, falling(1.9))
@@ -93,7 +93,7 @@ def test_a_trial_that_was_never_doomed_says_nothing_of_care() -> None:
 
 
 def test_a_doomed_trial_that_reports_something_else_than_its_score_counts_for_nothing() -> None:
-    told = begun()
+    told = begun(below=0.05)
     values = falling(1.6)[:25]
     assert told.run(10, values)[1] is not None
     told.finish(10, [*values, *[0.01] * 25], score=1.5)
