@@ -9,7 +9,7 @@ first configuration is the baseline, which always runs to its end. `control`: wi
 `dominated by`: our cheapest rule that is neither dearer nor loses more; with checkpoints for those that have them.
 
 --loop drives the same campaigns through the reducer on the virtual clock, with 1 and 4 trials at a time, beside the replay without it.
---reliability says how often a chance to beat the best came true, as the core says it and as corrected by `forecast`.
+--reliability says how often a chance to beat the best came true.
 
 Run: ARRL_SHARED=FOLDER python benchmarks/bench_stopping.py [--seeds 25] [--others] [--peers all] [--loop | --reliability], where
 FOLDER/curves holds the recorded curves.
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from autoresearch_rl._core import forecast
 from autoresearch_rl.controller.cancel import CancelRule
-from autoresearch_rl.controller.cancel.forecast import REFERENCES, ForecastRule, Widths
+from autoresearch_rl.controller.cancel.forecast import REFERENCES, ForecastRule
 from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
 from benchmarks.racing import looped, raced
@@ -61,7 +61,7 @@ SHIPPED = ("halving", "forecast", "asha", "median")
 SHARES = {"halving a batch, 0.5": (0.5, 0.25, 0.125, 0.06, 0.03), "halving a batch, 0.6": (0.6, 0.35, 0.2, 0.1, 0.05)}
 FIRST_SEED = 100
 COLUMNS = ("cost", "rel_loss", "kept", "us")
-CUTS = (0.1, 0.2, 0.3, 0.5, 0.7)
+CUTS = (0.03, 0.06, 0.12, 0.24, 0.48)
 EDGES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -127,39 +127,36 @@ def through_the_loop(pools: Sequence[Any], seeds: int) -> None:
 
 def reliability(pools: Sequence[Any], seeds: int) -> None:
     """How often a chance to beat the best finished came true, in campaigns that cancel nothing."""
-    said: list[tuple[float, float, bool]] = []
+    said: list[tuple[float, bool]] = []
     for pool in pools:
         for seed in range(seeds):
             said += _chances([pool.curves[at] for at in ordered(pool, seed)])
     table = np.asarray(said)
-    print(f"{'chance said':>14}{'forecasts':>11}{'mean':>8}{'came true':>11}{'corrected':>11}{'mean':>8}{'came true':>11}")
+    print(f"{'chance said':>14}{'forecasts':>11}{'mean':>8}{'came true':>11}")
+    error = 0.0
     for low, high in itertools.pairwise(EDGES):
-        line = f"{low:7.2f} - {high:4.2f}"
-        for column in (0, 1):
-            inside = (table[:, column] >= low) & (table[:, column] <= high if high == 1 else table[:, column] < high)
-            share = table[inside].mean(axis=0) if inside.any() else np.full(3, math.nan)
-            line += f"{int(inside.sum()):11}{share[column]:8.3f}{share[2]:11.3f}"
-        print(line)
+        inside = (table[:, 0] >= low) & (table[:, 0] <= high if high == 1 else table[:, 0] < high)
+        mean, true = table[inside].mean(axis=0) if inside.any() else np.full(2, math.nan)
+        error += inside.mean() * abs(mean - true) if inside.any() else 0.0
+        print(f"{low:7.2f} - {high:4.2f}{int(inside.sum()):11}{mean:8.3f}{true:11.3f}")
+    brier = float(np.mean((table[:, 0] - table[:, 1]) ** 2))
+    print(f"calibration error {error:.4f}, Brier score {brier:.4f}, {float(np.var(table[:, 1])):.4f} of a constant")
 
 
-def _chances(curves: Sequence[Any]) -> list[tuple[float, float, bool]]:
-    """(as the core says it, corrected, whether it came true) of each curve at each cut, with those before it as references."""
+def _chances(curves: Sequence[Any]) -> list[tuple[float, bool]]:
+    """(chance to beat the best so far, whether it came true) of each curve at each cut, with those before it as references."""
     found = []
     references: list[tuple[Any, Any]] = []
-    widths, best = Widths(), math.inf
+    best = math.inf
     for curve in curves:
         if not np.isfinite(curve.values).all():
             continue
         for cut in CUTS:
             count = int(np.searchsorted(curve.steps, cut * curve.steps[-1], side="right"))
-            if 5 <= count < len(curve.steps) and len(references) >= 4:
-                seen = forecast(
-                    curve.steps[:count], curve.values[:count], curve.steps[-1], reference_curves=references[-REFERENCES:]
-                )
-                done = float(curve.steps[count - 1] / curve.steps[-1])
-                if seen.informative:
-                    found.append((seen.beats(best), widths.chance(seen, best, done), bool(curve.final < best)))
-        widths.measure(curve.steps, curve.values, references[-REFERENCES:], "minimize")
+            if 1 <= count < len(curve.steps) and len(references) >= 4:
+                known = references[-REFERENCES:]
+                seen = forecast(curve.steps[:count], curve.values[:count], curve.steps[-1], reference_curves=known)
+                found.append((seen.beats(best), bool(curve.final < best)))
         references.append((curve.steps, curve.values))
         best = min(best, curve.final)
     return found

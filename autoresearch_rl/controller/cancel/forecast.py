@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Collection, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from autoresearch_rl._core import Forecast, forecast
 from autoresearch_rl.controller.cancel import Judge
 from autoresearch_rl.controller.cancel.curves import Finished, finite_points, latest, progress
 from autoresearch_rl.controller.checking import check_values, counts, share
@@ -18,20 +13,13 @@ from autoresearch_rl.trial import Curve, Direction, Order, Settled, Status
 
 REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
 _FURTHER = 0.02  # of its steps that a trial must have come before it is looked at again, so at most 50 forecasts a trial
-_CUTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of finished curves, at which it is seen how wide forecasts must be
-_ERRORS = 48  # latest of those, at each cut
-_LEAST_ERRORS = 8
-_LEAST_REPORTS = 5
-
-Array = npt.NDArray[np.float64]
 
 
 class ForecastRule:
     """Cancels a trial whose curve is forecast to end worse than the leader's did.
 
     Curves are compared with curves only, never with verdicts, and the progress metric is taken to have the objective's direction.
-    From eight finished curves on the forecasts are as wide as these say (see `Widths`), and the bar falls where a forecast that
-    would have cancelled a trial did not come true (see `Care`).
+    The bar falls where a forecast that would have cancelled a trial did not come true (see `Care`).
     """
 
     def __init__(self, below: float = 0.01, min_reports: int = 5, min_share: float = 0.2, warmup_trials: int = 4) -> None:
@@ -73,49 +61,11 @@ class Care:
         self.care = self.care + 1 if beat else max(0.0, self.care - self._below)
 
 
-class Widths:
-    """How wide forecasts have to be, by the campaign's finished curves (split conformal prediction with normalised errors).
-
-    Each is forecast at nine cuts of its way when it has finished, with those that had finished before; its error counts in half
-    widths of the 90 % interval. With n errors, the ceil(0.9 (n + 1))-th smallest (the largest, where there is none) is what half
-    widths have to be multiplied by so that the interval holds 90 % of curves like these. Lei, G'Sell, Rinaldo, Tibshirani,
-    Wasserman (2018), *Distribution-free predictive inference for regression*.
-    """
-
-    def __init__(self) -> None:
-        self._errors: tuple[deque[float], ...] = tuple(deque(maxlen=_ERRORS) for _ in _CUTS)
-
-    def measure(self, steps: Array, values: Array, references: Sequence[tuple[Array, Array]], direction: Direction) -> None:
-        """Forecasts a finished curve at all cuts, from five reports on."""
-        for cut, share_done in enumerate(_CUTS):
-            count = int(np.searchsorted(steps, share_done * steps[-1], side="right"))
-            if _LEAST_REPORTS <= count < len(steps):
-                seen = forecast(steps[:count], values[:count], steps[-1], reference_curves=list(references), direction=direction)
-                self.add(cut, seen, float(values[-1]))
-
-    def add(self, cut: int, seen: Forecast, end: float) -> None:
-        """Takes the forecast of a finished curve at a cut, and where it ended."""
-        half = (seen.hi90 - seen.lo90) / 2
-        if seen.informative and half > 0:
-            self._errors[cut].append(abs(end - seen.mean) / half)
-
-    def factor(self, done: float) -> float:
-        """What half widths have to be multiplied by at a share of the way; 1 before eight curves are known."""
-        errors = sorted(self._errors[min(range(len(_CUTS)), key=lambda cut: abs(_CUTS[cut] - done))])
-        if len(errors) < _LEAST_ERRORS:
-            return 1.0
-        return errors[min(len(errors), math.ceil(0.9 * (len(errors) + 1))) - 1]
-
-    def chance(self, seen: Forecast, bar: float, done: float) -> float:
-        """Probability that a curve ends better than `bar`, with the forecast made as wide as it has to be."""
-        return seen.beats(seen.mean + (bar - seen.mean) / max(self.factor(done), 1e-9))
-
-
 class _ForecastJudge:
     def __init__(self, rule: ForecastRule, metric: str, direction: Direction) -> None:
         self._rule, self._metric, self._direction = rule, metric, direction
         self._finished = Finished(metric, direction, REFERENCES)
-        self._widths, self._care = Widths(), Care(rule.below)
+        self._care = Care(rule.below)
         self._looked: dict[int, float] = {}
         self._condemned: set[int] = set()  # running trials that have been below the rule's own bar
 
@@ -139,7 +89,7 @@ class _ForecastJudge:
         if len(steps) < rule.min_reports:
             return None
         seen = self._finished.forecast(steps, values, target)
-        chance = self._widths.chance(seen, end, done)
+        chance = seen.beats(end)
         if not seen.informative or chance >= rule.below:
             return None
         self._condemned.add(number)
@@ -156,13 +106,9 @@ class _ForecastJudge:
         self._looked.pop(number, None)
         condemned = number in self._condemned
         self._condemned.discard(number)
-        before = list(self._finished.references)
         kept = self._finished.add(settled)
         if condemned and bar is not None and settled.outcome.status is Status.OK and (kept or not self._ends(settled)):
             self._care.hear(beat=kept and self._finished.beats(self._finished.ends[number], bar[1]))
-        if kept:
-            steps, values = finite_points(settled.outcome.curve, self._metric)
-            self._widths.measure(steps, values, before, self._direction)
 
     def revive(self, paused: Collection[int], history: History, *, ending: bool) -> Sequence[int]:
         return ()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_rl._core import forecast
-from autoresearch_rl.controller.cancel.forecast import Care, ForecastRule, Widths
+from autoresearch_rl.controller.cancel.forecast import Care, ForecastRule
 from autoresearch_rl.trial import Curve, Outcome, Status
 from tests.controller.cancel.told import STEPS, Told, curve, falling
 
@@ -100,41 +97,6 @@ def test_a_doomed_trial_that_reports_something_else_than_its_score_counts_for_no
     _, order = told.run(90, falling(1.9))
     assert order is not None
     assert order.reason.endswith("below 5.0%")
-
-
-def test_widths_are_those_that_would_have_held_90_percent() -> None:
-    steps = np.arange(1.0, 31.0)
-    seen = forecast(steps, 0.5 + steps**-0.7, 60.0)
-    half = (seen.hi90 - seen.lo90) / 2
-    widths = Widths()
-    for number in range(7):
-        widths.add(4, seen, seen.mean + 2 * half * number)
-    assert widths.factor(0.5) == 1.0, "seven say nothing"
-    widths.add(4, seen, seen.mean - 1.0 * half)
-    assert widths.factor(0.52) == pytest.approx(12.0), "of eight the largest"
-    assert widths.factor(0.1) == 1.0
-    for _ in range(12):
-        widths.add(4, seen, seen.mean)
-    assert widths.factor(0.5) == pytest.approx(10.0), "of 20 the 19th"
-    assert widths.chance(seen, seen.lo90 - half, 0.5) > seen.beats(seen.lo90 - half)
-    assert widths.chance(seen, seen.mean, 0.5) == pytest.approx(seen.beats(seen.mean))
-    for _ in range(48):
-        widths.add(4, seen, seen.mean)
-    assert widths.factor(0.5) == 0.0, "the latest 48 count"
-    assert math.isfinite(widths.chance(seen, 0.1, 0.5))
-
-
-def test_forecasts_that_often_miss_cancel_less() -> None:
-    """Curves that all drop at the end, which no forecast sees, but by amounts that differ."""
-
-    def cancelled(jumps: float) -> int:
-        told, rng = Told(ForecastRule()), np.random.default_rng(3)
-        for number in range(24):
-            values = falling(1.0 + 0.02 * number)
-            told.finish(number, [*values[:-1], values[-1] - jumps * float(rng.uniform())])
-        return sum(told.run(100 + number, falling(1.1 + 0.05 * number))[1] is not None for number in range(12))
-
-    assert cancelled(0.6) < cancelled(0.0)
 
 
 def test_a_curve_that_says_nothing_yet_is_left_alone() -> None:
