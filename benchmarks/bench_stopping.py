@@ -37,6 +37,7 @@ from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
 from benchmarks.racing import looped, raced
 from benchmarks.recorded import recorded
+from benchmarks.rows import Row, report
 
 PAUSING: dict[str, CancelRule] = {
     "halving, pausing, early 0, chance 0.5": HalvingRule(early=0, go_on=2, chance=0.5),
@@ -109,6 +110,10 @@ def frontier(pools: Sequence[Any], seeds: int, peers: str) -> None:
         fair = [other for other in fair if other not in PAUSING] or fair
         cheapest = min(fair, key=lambda other: ours[other][0], default="")
         print(f"{name:40}{cost:7.3f}{loss:7.3f}{kept:7.3f}{took:6.0f}  {cheapest}")
+    for name in ("halving", "halving, pausing"):
+        for column, what in enumerate(("compute spent, % of all", "what the best finished is worse, % of median minus best")):
+            report(Row(f"stopping: {name}: {what}", 100 * ours[name][column], "ASHA, eta 2", 100 * theirs["ASHA, 2"][column]))
+        report(Row(f"stopping: {name}: best kept, %", 100 * ours[name][2], "ASHA, eta 2", 100 * theirs["ASHA, 2"][2], more=True))
 
 
 def through_the_loop(pools: Sequence[Any], seeds: int) -> None:

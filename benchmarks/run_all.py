@@ -28,7 +28,7 @@ QUICK = {
     "null_edits": ["2"],
     "patch": ["--limit", "200"],
     "scale": ["1000"],
-    "stopping": ["--seeds", "2"],
+    "stopping": ["--seeds", "5"],
 }
 LIMIT_S = 240
 
