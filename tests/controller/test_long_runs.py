@@ -46,7 +46,7 @@ def test_ten_thousand_trials_in_the_controllers_own_process(tmp_path: Path, keep
     check_scale(campaign(tmp_path, 10_000, ["policy=random", *KEEPS[keep]]), 1.3, 4000)
     commands = measure_commands(tmp_path)
     assert commands.status_cpu_s < 2, commands
-    assert commands.resume_cpu_s < 4, "with what follows the first start: the sinks catch up, twenty seconds of a campaign"
+    assert commands.resume_cpu_s < 8, "with what follows the first start: the sinks catch up, twenty seconds of a campaign"
     finished = list(read(tmp_path / "run"))
     assert len(finished) > 40_000
 
