@@ -97,7 +97,7 @@ class _ForecastJudge:
             return None
         reason = (
             f"{self._metric} is forecast to end at {seen.mean:.4g} (90 %: {seen.lo90:.4g} to {seen.hi90:.4g}) after {len(steps)} "
-            f"reports, the chance to beat {end:.4g} of trial {leader} is {chance:.1%}, below {self._care.bar:.1%}"
+            f"reports, the chance to beat {end:.4g} of trial {leader} is {chance:.2%}, below {self._care.bar:.1%}"
         )
         return Order(kind="cancel", reason=reason)
 
