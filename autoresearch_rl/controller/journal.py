@@ -29,6 +29,7 @@ from autoresearch_rl.events import KINDS, Entry, Opened, Record
 from autoresearch_rl.trial import LlmReply, LlmRequest, Outcome, Proposal
 
 FORMAT = 1
+_LOCK_S = 2.0  # a controller that was killed holds its lock a moment longer, through a child that it was about to start
 _KIND_OF = {cls: kind for kind, cls in KINDS.items()}
 _IN_BLOBS = {(Proposal, "patch"), (Outcome, "curve"), (LlmRequest, "messages"), (LlmReply, "texts")}
 _HEAD_BYTES = 200  # of a line, in which its sequence number, times and kind stand
@@ -104,7 +105,7 @@ class Journal:
     def __enter__(self) -> Self:
         """Locks the run directory, cuts a torn last line. Raises JournalError if another controller has it."""
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_LOCK_S)
         except Timeout:
             raise JournalError(
                 f"{self.path.parent} is in use by another controller; wait for it, or stop it with `arrl stop {self.path.parent}`"
