@@ -32,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from autoresearch_rl._core import forecast
 from autoresearch_rl.controller.cancel import CancelRule
-from autoresearch_rl.controller.cancel.forecast import REFERENCES, ForecastRule
+from autoresearch_rl.controller.cancel.curves import REFERENCES
+from autoresearch_rl.controller.cancel.forecast import ForecastRule
 from autoresearch_rl.controller.cancel.halving import HalvingRule
 from autoresearch_rl.controller.cancel.textbook import AshaRule, MedianRule
 from benchmarks.racing import looped, raced

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
 _USUAL = 5.0  # times the usual deviation from the usual gap: further away a curve and its score are not of one thing
 _GAPS = 64  # latest finished trials that say what is usual
 

@@ -6,12 +6,11 @@ import math
 from collections.abc import Collection, Sequence
 
 from autoresearch_rl.controller.cancel import Judge
-from autoresearch_rl.controller.cancel.curves import Finished, finite_points, latest, progress
+from autoresearch_rl.controller.cancel.curves import REFERENCES, Finished, finite_points, latest, progress
 from autoresearch_rl.controller.checking import check_values, counts, share
 from autoresearch_rl.history import History
 from autoresearch_rl.trial import Curve, Direction, Order, Settled, Status
 
-REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
 _FURTHER = 0.02  # of its steps that a trial must have come before it is looked at again, so at most 50 forecasts a trial
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch_rl._core import Forecast
 from autoresearch_rl.controller.cancel import Judge
-from autoresearch_rl.controller.cancel.curves import Finished, Horizon, finite_points, latest, progress, rankable
+from autoresearch_rl.controller.cancel.curves import REFERENCES, Finished, Horizon, finite_points, latest, progress, rankable
 from autoresearch_rl.controller.cancel.cutting import Cuts, CuttingJudge
 from autoresearch_rl.controller.checking import check_values, counts, share
 from autoresearch_rl.history import History
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-REFERENCES = 16  # finished curves that a forecast looks at: more add nothing but time
 _REFRESHED = 32  # of the paused trials, the best ones are forecast anew when a trial has finished
 _CHEAP = 0.05  # of a typical trial: pausing one that has less left saves nothing
 _LEAST = 0.003  # chance below which a share to keep does not help
